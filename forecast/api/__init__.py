@@ -1,0 +1,1 @@
+"""The public face: frames in, frames out."""

@@ -1,0 +1,67 @@
+"""The one door to numba: flags, and a disk cache that cannot be stale."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import ParamSpec, TypeVar, cast
+
+import numba
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# Reassociation lets LLVM vectorise sums. "nnan" and "ninf" stay out: with them
+# np.isnan() is compiled to False, and a gap in the data would pass unseen.
+FAST_SUMS = frozenset({"nsz", "arcp", "contract", "reassoc"})
+
+# Every package that may hold numba code; its files are part of the cache key.
+KERNEL_PACKAGES = ("forecast.kernels", "decoding.kernels", "pipelines.kernels")
+
+
+def kernel_sources() -> Iterator[Path]:
+    """Yield every source file of every package named `kernels`."""
+    for name in KERNEL_PACKAGES:
+        top, _, sub = name.partition(".")
+        spec = importlib.util.find_spec(top)  # the top only: finding a submodule would import its parent
+        for folder in (spec.submodule_search_locations or []) if spec else []:
+            yield from (Path(folder) / sub).rglob("*.py")
+
+
+def source_digest() -> str:
+    """Return a digest of all kernel sources and of what else changes the machine code.
+
+    Numba checks only the file that holds the outer function: after an edit to a
+    kernel in another file it would go on serving the old machine code. Bounds
+    checking is not part of its key either.
+    """
+    digest = hashlib.blake2b(digest_size=8)
+    digest.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
+    digest.update(numba.__version__.encode())
+    for path in sorted(kernel_sources()):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _cache_dir() -> str:
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return str(Path(root) / "forecast-platform" / "numba" / source_digest())
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    numba.config.CACHE_DIR = _cache_dir()  # type: ignore[attr-defined]  # set at run time
+
+
+def kernel(fn: Callable[P, R]) -> Callable[P, R]:
+    """Compile `fn` on first call, keep the machine code on disk, release the GIL."""
+    jit = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS))
+    return cast("Callable[P, R]", jit(fn))
+
+
+def exact_kernel(fn: Callable[P, R]) -> Callable[P, R]:
+    """Like `kernel`, with strict IEEE order of operations: for recursions where rounding decides."""
+    jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+    return cast("Callable[P, R]", jit(fn))

@@ -1,0 +1,1 @@
+"""What a panel, a model and a fitted model are."""

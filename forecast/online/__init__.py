@@ -1,0 +1,1 @@
+"""Models that move on, one tick at a time."""
