@@ -20,9 +20,9 @@ class Freq:
     tz: str | None = None
 
     def positions(self, times: I64, first: I64) -> tuple[I64, Bool]:
-        """Grid positions of `times` counted from `first` (broadcast), and whether each is on the grid."""
+        """Return grid positions of `times` counted from `first` (broadcast), and whether each is on the grid."""
         raise NotImplementedError
 
     def times(self, first: I64, positions: I64) -> I64:
-        """Times at `positions` counted from `first` (broadcast)."""
+        """Return the times at `positions` counted from `first` (broadcast)."""
         raise NotImplementedError

@@ -52,8 +52,24 @@ class ExogTerm:
     lag: int = 0
 
 
-def _zeros(*shape: int) -> Any:  # noqa: ANN401  # a dataclass default for every array type
-    return field(default_factory=lambda: np.zeros(shape))
+def _vector() -> F64:
+    return np.zeros(0)
+
+
+def _matrix() -> F64:
+    return np.zeros((0, 0))
+
+
+def _cube() -> F64:
+    return np.zeros((0, 0, 0))
+
+
+def _counts() -> I32:
+    return np.zeros(0, dtype=np.int32)
+
+
+def _codes() -> U8:
+    return np.zeros(0, dtype=np.uint8)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,26 +110,26 @@ class Records:
     levels: F64
     """(n, L) newest first: the last values of w (CONDITIONAL) or w - m (REGRESSION);
     where missing, conditional means given all data. L >= p + d + s (P + D)."""
-    parcor: F64 = _zeros(0, 0)
+    parcor: F64 = field(default_factory=_matrix)
     """(n, max p) partial autocorrelations of phi; (phi, Phi, theta, Theta each have their own)."""
-    seasonal_phi: F64 = _zeros(0, 0)
-    seasonal_parcor: F64 = _zeros(0, 0)
-    theta: F64 = _zeros(0, 0)
-    theta_parcor: F64 = _zeros(0, 0)
-    seasonal_theta: F64 = _zeros(0, 0)
-    seasonal_theta_parcor: F64 = _zeros(0, 0)
-    slope: F64 = _zeros(0)
-    seasonal: F64 = _zeros(0, 0)
+    seasonal_phi: F64 = field(default_factory=_matrix)
+    seasonal_parcor: F64 = field(default_factory=_matrix)
+    theta: F64 = field(default_factory=_matrix)
+    theta_parcor: F64 = field(default_factory=_matrix)
+    seasonal_theta: F64 = field(default_factory=_matrix)
+    seasonal_theta_parcor: F64 = field(default_factory=_matrix)
+    slope: F64 = field(default_factory=_vector)
+    seasonal: F64 = field(default_factory=_matrix)
     """(n, max s) or (n, 0) effects of the season."""
-    beta: F64 = _zeros(0, 0)
+    beta: F64 = field(default_factory=_matrix)
     """(n, len(exog))"""
     exog: tuple[ExogTerm, ...] = ()
-    exog_tail: F64 = _zeros(0, 0, 0)
+    exog_tail: F64 = field(default_factory=_cube)
     """(n, names, max lag) newest first: the last values of the regressors that enter with a lag,
     in the order of their first mention in `exog`."""
-    scale: F64 = _zeros(0)
-    transform: U8 = field(default_factory=lambda: np.zeros(0, dtype=np.uint8))
-    innovations: F64 = _zeros(0, 0)
+    scale: F64 = field(default_factory=_vector)
+    transform: U8 = field(default_factory=_codes)
+    innovations: F64 = field(default_factory=_matrix)
     """(n, max(q + s Q)) newest first, conditional means given all data."""
     state_cov: Mapping[int, F64] = field(default_factory=dict)
     """For series whose (levels[:L_i], innovations[:q_i]) are not known exactly (a gap at the end):
@@ -122,20 +138,20 @@ class Records:
     """Position -> covariance of the estimates, in the order const, slope, seasonal, beta, then phi at
     its nonzero lags (parts that the model lacks are left out). Absent: the asymptotic covariance
     of (const or mean, phi) follows from phi itself."""
-    loglik: F64 = _zeros(0)
-    n_params: I32 = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    loglik: F64 = field(default_factory=_vector)
+    n_params: I32 = field(default_factory=_counts)
     """(n,) estimated parameters, sigma2 included: what information criteria count."""
-    n_used: I32 = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
+    n_used: I32 = field(default_factory=_counts)
     """(n,) observations in the likelihood."""
-    ljung_box_p: F64 = _zeros(0)
-    margin: F64 = _zeros(0)
+    ljung_box_p: F64 = field(default_factory=_vector)
+    margin: F64 = field(default_factory=_vector)
     """(n,) min(1 - |k_i|) over the partial autocorrelations of the AR factors; 1 without AR part."""
-    max_pole: F64 = _zeros(0)
+    max_pole: F64 = field(default_factory=_vector)
     """(n,) largest modulus of the AR poles; 0 without AR part."""
-    oos_scale: F64 = _zeros(0)
+    oos_scale: F64 = field(default_factory=_vector)
     """(n,) root mean square of standardised out-of-sample errors; NaN where not measured."""
-    oos_n: I32 = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
-    oos_coverage: F64 = _zeros(0)
+    oos_n: I32 = field(default_factory=_counts)
+    oos_coverage: F64 = field(default_factory=_vector)
     """(n,) share of out-of-sample points inside the nominal 95 % interval; NaN where not measured."""
     messages: Mapping[int, str] = field(default_factory=dict)
     """Sentences about single series, by position."""

@@ -1,0 +1,34 @@
+"""What every test shares: the Hypothesis profile, and the data that may lie beside the repository."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+# deadline=None: the first call of a kernel compiles for seconds. Derandomised: a red build can be repeated.
+settings.register_profile(
+    "forecast", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("forecast")
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Folder with `data/` and `goldens/`, beside the repository; never part of it."""
+    if not (SHARED / "data").is_dir():
+        reason = "needs the panels at ../shared/data, which are not part of the repository"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def fixtures() -> Path:
+    return Path(__file__).parent / "fixtures"
