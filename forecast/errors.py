@@ -11,6 +11,8 @@ ForecastError
 |   `-- NonStationaryError
 `-- ArtifactError            a stored model is corrupt, foreign, or of a newer schema
 
+InferredFrequency is a warning, for people at a notebook: the frequency was not given.
+
 A single bad series never raises: it gets a status (`forecast.types.Status`) and a fallback.
 """
 
@@ -64,6 +66,10 @@ class NonStationaryError(ModelError):
             f"smallest root modulus is {min_root:.6f}, must exceed 1; "
             "difference the series once more or lower the order"
         )
+
+
+class InferredFrequency(UserWarning):
+    """`freq` was left out; the one found in the data is in the message."""
 
 
 class ArtifactError(ForecastError):

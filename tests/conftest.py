@@ -12,6 +12,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "forecast", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )
+# For the slow builds of the kernels: plain Python, bounds checks.
+settings.register_profile("few", settings.get_profile("forecast"), max_examples=10)
 settings.load_profile("forecast")
 
 ROOT = Path(__file__).parent.parent

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
@@ -42,26 +43,53 @@ def source_digest() -> str:
     digest.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
     digest.update(numba.__version__.encode())
     for path in sorted(kernel_sources()):
-        digest.update(path.read_bytes())
+        source = path.read_bytes()
+        # Name and length too: code moved across the border of two files is a change.
+        digest.update(f"{path.name} {len(source)} ".encode())
+        digest.update(source)
     return digest.hexdigest()
 
 
-def _cache_dir() -> str:
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return str(Path(root) / "forecast-platform" / "numba" / source_digest())
+def cache_dir() -> Path:
+    """Return the folder of the machine code; `NUMBA_CACHE_DIR` moves its root.
+
+    Raises
+    ------
+    OSError, RuntimeError
+        Read-only file system, or an account without a home.
+    """
+    if moved := os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(moved) / source_digest()
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "forecast-platform" / "numba" / source_digest()
 
 
-if "NUMBA_CACHE_DIR" not in os.environ:
-    numba.config.CACHE_DIR = _cache_dir()  # type: ignore[attr-defined]  # set at run time
+def _claim_cache() -> bool:
+    """Point numba at the cache; False where nothing can be kept.
+
+    Numba would then write beside the sources, where a cache can be stale, or refuse to import.
+    """
+    try:
+        folder = cache_dir()
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except (OSError, RuntimeError):
+        return False
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]  # set at run time
+    return True
+
+
+CACHED = _claim_cache()
+"""False: every process compiles for itself."""
 
 
 def kernel(fn: Callable[P, R]) -> Callable[P, R]:
     """Compile `fn` on first call, keep the machine code on disk, release the GIL."""
-    jit = numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS))
+    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS))
     return cast("Callable[P, R]", jit(fn))
 
 
 def exact_kernel(fn: Callable[P, R]) -> Callable[P, R]:
     """Like `kernel`, with strict IEEE order of operations: for recursions where rounding decides."""
-    jit = numba.njit(cache=True, nogil=True, error_model="numpy")
+    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy")
     return cast("Callable[P, R]", jit(fn))

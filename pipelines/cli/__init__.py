@@ -1,1 +1,57 @@
-"""The command line."""
+"""The command line: `forecast COMMAND`; each command's module is imported when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+import forecast
+from forecast.errors import ForecastError
+from pipelines.errors import PipelineError
+
+# Name, module and the line that `forecast --help` shows; a test holds these to the commands themselves.
+COMMANDS: Final = {
+    "backtest": ("pipelines.cli.backtest", "Score models on rolling origins of a file."),
+    "check": ("pipelines.cli.check", "Report stationarity and data quality of a file."),
+    "demo": ("pipelines.cli.demo", "Check, fit, backtest and forecast real data; write pictures."),
+    "predict": ("pipelines.cli.predict", "Forecast from a stored model to a Parquet or CSV file."),
+    "warm": ("pipelines.cli.warm", "Compile all kernels into the cache, for an image build."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name only."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(COMMANDS[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]}.command is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Turn errors of ours into one line on stderr and exit 1; wrong usage exits 2 (click)."""
+        try:
+            return super().invoke(ctx)
+        except (ForecastError, PipelineError) as error:
+            click.echo(f"forecast {ctx.invoked_subcommand}: {error}", err=True)
+            ctx.exit(1)
+        except OSError as error:
+            click.echo(f"forecast {ctx.invoked_subcommand}: {error.strerror}: {error.filename}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(forecast.__version__, prog_name="forecast")
+def main() -> None:
+    """Autoregressive forecasting for panels of time series."""

@@ -1,0 +1,103 @@
+# Two commands need nothing but Python 3.11+, make and the network: `make demo` and `make test`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+ABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+
+# The first of these that can make an environment; `make PYTHON=... setup` overrules.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+  if $$p -c '$(ABLE)' 2>/dev/null; then echo $$p; break; fi; done)
+
+FAST := not slow and not bench
+WORKERS ?= auto
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
+
+.PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
+  bench docs wheel wheel-smoke lock clean $(BENCHES)
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(or $(PYTHON),false) -c '$(ABLE)' 2>/dev/null || { \
+	  echo "make: needs Python 3.11 to 3.14 with venv and pip (tried $(or $(PYTHON),python3, python3.14 ... python3.11)); name one: make PYTHON=/path/to/python setup" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# What the demo needs; the tools for tests come on top, in the same versions.
+$(VENV)/base.stamp: requirements/base.txt pyproject.toml | $(BIN)/python
+	$(PIP) install --require-hashes -r requirements/base.txt
+	$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements/dev.txt $(VENV)/base.stamp
+	$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/dev.stamp ## Make or refresh .venv from the locked set
+
+demo: $(VENV)/base.stamp ## The whole loop on real data
+	$(BIN)/forecast demo
+
+test: setup ## Every test
+	$(PYTEST) -m "not bench"
+
+check: format-check lint types layers fast-tests ## What must be green before a commit
+
+format-check: setup
+	$(BIN)/ruff format --check .
+
+format: setup ## Lay the code out
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix-only .
+
+lint: setup ## ruff
+	$(BIN)/ruff check .
+
+types: setup ## mypy --strict and pyright
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+layers: setup ## Who may import whom
+	$(BIN)/lint-imports
+
+fast-tests: setup ## The tests that take less than a second each
+	$(PYTEST) -m "$(FAST)"
+
+# Compiled code makes inf of 1/0 in silence, as asked; NumPy in plain Python warns of it.
+test-kernels: setup ## Kernels as plain Python, then compiled with bounds checks
+	NUMBA_DISABLE_JIT=1 $(PYTEST) -m "$(FAST)" --hypothesis-profile few -W ignore::RuntimeWarning tests/forecast/kernels
+	NUMBA_BOUNDSCHECK=1 $(PYTEST) -m "$(FAST)" --hypothesis-profile few tests/forecast/kernels
+
+test-lowest: setup ## The fast tests on the oldest versions that pyproject.toml allows
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-lowest
+	$(BIN)/uv pip compile --quiet --resolution lowest-direct --extra dev --python $(VENV)-lowest/bin/python \
+	  --output-file $(VENV)-lowest/requirements.txt pyproject.toml
+	$(BIN)/uv pip sync --quiet --python $(VENV)-lowest/bin/python $(VENV)-lowest/requirements.txt
+	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(VENV)-lowest/bin/python -e .
+	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) -m "$(FAST)"
+
+bench: $(BENCHES) ## Every benchmark, one JSON each in bench-results/
+
+$(BENCHES): setup
+	@mkdir -p bench-results
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
+	  $(BIN)/python -m tests.bench.$@ --json bench-results/$@.json
+
+docs: setup ## Links and examples of the written pages
+	$(BIN)/python -m pytest tests/test_documents.py $(wildcard tests/test_readme.py)
+
+wheel: setup ## Build dist/*.whl, offline
+	rm -rf dist
+	$(BIN)/python -m hatchling build -t wheel -d dist
+
+wheel-smoke: wheel ## Install the wheel into an empty environment and use it there
+	.ci/wheel-smoke dist/*.whl
+
+lock: setup ## Write requirements/*.txt again (UPGRADE=1: newer versions)
+	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock.sh
+
+clean: ## Remove what the other targets made, but for .venv
+	rm -rf dist build bench-results demo-output .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,0 +1,79 @@
+"""Checks of what a caller may get wrong, before any work is done."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from numbers import Real
+from typing import SupportsIndex
+
+from forecast.errors import InputError, nearest
+from forecast.models.spec import Model, with_season
+
+# Names of the models that ship with the library: what a misspelt one is compared with.
+MODELS = ("AR", "ARX", "ARIMA", "AutoARIMA", "AutoAR", "Naive", "SeasonalNaive", "Drift")
+
+
+def check_count(name: str, value: object) -> int:
+    """Return `value` as an int of 1 or more."""
+    if not isinstance(value, SupportsIndex) or isinstance(value, bool) or operator.index(value) < 1:
+        raise InputError(f"{name} must be a whole number of 1 or more, got {value!r}")
+    return operator.index(value)
+
+
+def check_horizon(h: object) -> int:
+    """Return the horizon as an int of 1 or more."""
+    return check_count("h", h)
+
+
+def check_levels(level: object) -> tuple[float, ...]:
+    """Return levels in percent, increasing and each once, from one number, several, or None for none."""
+    if level is None:
+        return ()
+    values = [level] if isinstance(level, (Real, str)) else level
+    if not isinstance(values, Iterable):
+        raise InputError(f"level must be numbers between 0 and 100 (percent), got {level!r}")
+    return tuple(sorted({_level(value) for value in values}))
+
+
+def _level(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < 100:
+        raise InputError(f"level must lie between 0 and 100 (percent), got {value!r}")
+    return float(value)
+
+
+def check_model(model: object) -> Model:
+    """Return `model` if it is one; what is nearly one is answered with the spelling that works."""
+    if isinstance(model, type):
+        raise InputError(f"a model is an object, got the class {model.__name__}; write {model.__name__}(...)")
+    if isinstance(model, str):
+        raise InputError(
+            f"a model is an object such as AutoAR(), got the name {model!r}{nearest(model, MODELS)}"
+        )
+    if not isinstance(model, Model):
+        raise InputError(f"a model is an object such as AutoAR(), got {type(model).__name__}")
+    return model
+
+
+def check_models(model: object) -> list[Model]:
+    """Return one model, or several, as a list with different aliases; None gives the default, `AutoAR`."""
+    if model is None:
+        from forecast.selection.auto_ar import AutoAR
+
+        return [AutoAR()]
+    given = list(model) if isinstance(model, (list, tuple)) else [model]
+    if not given:
+        raise InputError("the list of models is empty; leave it out for AutoAR")
+    models = [check_model(one) for one in given]
+    aliases = [one.alias for one in models]
+    for alias in aliases:
+        if aliases.count(alias) > 1:
+            raise InputError(
+                f"two models are called {alias!r}; give one another name, as in alias='{alias}2'"
+            )
+    return models
+
+
+def resolve_models(model: object, season_length: int) -> list[Model]:
+    """Return `check_models`, with the season filled in where a model leaves it to the data."""
+    return [with_season(one, season_length) for one in check_models(model)]

@@ -1,0 +1,102 @@
+"""`fit`: from a long frame to fitted models."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from forecast.api.arguments import check_models, resolve_models
+from forecast.api.fitted import Fitted
+from forecast.errors import InferredFrequency, InputError
+from forecast.models.frames import Duplicates, to_panel
+from forecast.models.freq import default_season_length
+from forecast.models.panel import Panel
+from forecast.models.schema import Schema
+from forecast.models.spec import Model
+
+
+def fit(
+    df: Any,  # noqa: ANN401  # a pandas frame, a pyarrow table, or what turns into one
+    model: Model | Sequence[Model] | None = None,
+    freq: str | int | None = None,
+    exog: Sequence[str] = (),
+    *,
+    season_length: int | None = None,
+    id_col: str = "unique_id",
+    time_col: str = "ds",
+    target_col: str = "y",
+    duplicates: Duplicates = "raise",
+    n_jobs: int = 1,
+) -> Fitted:
+    """Fit one or several models to every series of a long frame.
+
+    Parameters
+    ----------
+    df
+        Columns ``unique_id, ds, y`` (or as named below) and those of `exog`; one row a point, in any
+        order. A time missing from the grid is a gap: it is treated as missing, never glued.
+    model
+        One model or a list; None: ``AutoAR()``.
+    freq
+        pandas alias ("MS", "h", "W-SUN", ...), or the step of an integer `ds`. None: inferred, and said
+        by an `InferredFrequency` warning.
+    exog
+        Regressors by name; columns that are not named are not used.
+    season_length
+        For models that leave it open; None: from the frequency (hourly 24, daily 7, weekly 1,
+        monthly 12, quarterly 4, yearly 1).
+    duplicates
+        Two rows for one series and time: "raise", keep the "last", or take their "mean".
+    n_jobs
+        Threads; -1: all cores. Results are the same to the last bit.
+
+    Returns
+    -------
+    Fitted
+        One bad series never stops the others: it has a status, a reason and a fallback in
+        ``report()``.
+
+    Raises
+    ------
+    InputError
+        Before any work, for input that no series can be fitted with; see `forecast.errors`.
+    """
+    models = check_models(model)
+    jobs = check_jobs(n_jobs)
+    panel, schema = read_panel(df, freq, exog, id_col, time_col, target_col, duplicates)
+    models = resolve_models(models, season_length or default_season_length(panel.freq))
+    if exog and not any(getattr(m, "takes_exog", False) for m in models):
+        names = ", ".join(type(m).__name__ for m in models)
+        raise InputError(
+            f"exog was given, but {names} takes no regressors: use AutoAR, ARX, ARIMA or AutoARIMA"
+        )
+    records = tuple(m.fit(panel, jobs) for m in models)
+    return Fitted(tuple(models), records, schema, panel, jobs)
+
+
+def read_panel(
+    df: Any,  # noqa: ANN401  # see `fit`
+    freq: str | int | None,
+    exog: Sequence[str],
+    id_col: str,
+    time_col: str,
+    target_col: str,
+    duplicates: Duplicates,
+) -> tuple[Panel, Schema]:
+    """`to_panel`, with a word about a frequency that had to be inferred."""
+    panel, schema = to_panel(
+        df, freq, exog, id_col=id_col, time_col=time_col, target_col=target_col, duplicates=duplicates
+    )
+    if schema.freq_inferred:
+        text = panel.freq.text
+        warnings.warn(f"freq was not given; inferred {text!r} from the data", InferredFrequency, stacklevel=3)
+    return panel, schema
+
+
+def check_jobs(n_jobs: int) -> int:
+    """Return the number of threads; -1 means one a core."""
+    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or (n_jobs < 1 and n_jobs != -1):
+        raise InputError(f"n_jobs must be 1 or more, or -1 for all cores, got {n_jobs!r}")
+    return (os.cpu_count() or 1) if n_jobs == -1 else n_jobs

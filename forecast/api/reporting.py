@@ -1,0 +1,96 @@
+"""What became of every series, as a frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from forecast.api.fitted import Fitted
+from forecast.errors import InputError
+from forecast.models.filtering import innovations
+from forecast.models.output import id_column
+from forecast.models.records import Family, Records, Transform
+from forecast.models.residual_tests import residual_tests
+from forecast.types import F64, Status
+
+
+def report(fitted: Fitted) -> pd.DataFrame:
+    """See `Fitted.report`."""
+    parts = []
+    for model, records in zip(fitted.models, fitted.records, strict=True):
+        frame = pd.DataFrame({fitted.schema.id_col: id_column(records.ids, 1, fitted.schema)})
+        frame["model"] = model.alias
+        frame["status"] = [Status(code).name.lower() for code in records.status.tolist()]
+        frame["order"] = [order_text(records, i) for i in range(records.n_series)]
+        frame["d"], frame["D"] = records.d, records.D
+        with np.errstate(over="ignore", under="ignore"):
+            log = records.transform == Transform.LOG
+            frame["sigma2"] = np.where(log, records.sigma2, records.sigma2 * records.scale**2)
+        frame["loglik"] = loglik(records)
+        frame["aicc"] = aicc(records)
+        with np.errstate(divide="ignore"):
+            frame["min_root"] = np.where(records.max_pole > 0, 1.0 / records.max_pole, np.inf)
+        frame["roots_outside"] = records.margin > 0
+        frame["ljung_box_p"] = records.ljung_box_p
+        frame["message"] = [records.messages.get(i, "") for i in range(records.n_series)]
+        parts.append(frame)
+    return pd.concat(parts, ignore_index=True)
+
+
+def loglik(records: Records) -> F64:
+    """(n,) log-likelihood in units of y: the density of y / scale is that of y times the scale."""
+    return records.loglik - records.n_used * np.log(records.scale)
+
+
+def aicc(records: Records) -> F64:
+    """(n,) corrected information criterion (Hurvich & Tsai 1989); inf without spare observations."""
+    k, n = records.n_params.astype(np.float64), records.n_used.astype(np.float64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = -2.0 * loglik(records) + 2.0 * k * n / (n - k - 1.0)
+    return np.where(np.isnan(records.loglik), np.nan, np.where(n - k - 1.0 > 0, value, np.inf))
+
+
+def order_text(records: Records, i: int) -> str:
+    """ "AR(3)", "AR[1,2,24]", "(2,1,1)(0,1,1)[12]", with "log " in front of a model of logarithms."""
+    family = Family(int(records.family[i]))
+    name = {Family.NAIVE: "Naive", Family.DRIFT: "Drift"}.get(family)
+    if family is Family.SEASONAL_NAIVE:
+        name = f"SeasonalNaive[{records.season_length[i]}]"
+    if name is None:
+        name = _ar_text(records, i, family) if family is not Family.ARIMA else _arima_text(records, i)
+    return f"log {name}" if records.transform[i] == Transform.LOG else name
+
+
+def _ar_text(records: Records, i: int, family: Family) -> str:
+    lags = np.flatnonzero(records.phi[i, : records.p[i]]) + 1
+    if records.d[i] or records.D[i]:
+        return _arima_text(records, i)
+    if len(lags) == records.p[i]:
+        return f"{family.name}({len(lags)})"
+    return f"{family.name}[{','.join(map(str, lags))}]"
+
+
+def _arima_text(records: Records, i: int) -> str:
+    text = f"({records.p[i]},{records.d[i]},{records.q[i]})"
+    seasonal = (records.P[i], records.D[i], records.Q[i])
+    return text + (f"({','.join(map(str, seasonal))})[{records.season_length[i]}]" if any(seasonal) else "")
+
+
+def diagnostics(fitted: Fitted) -> pd.DataFrame:
+    """See `Fitted.diagnostics`."""
+    if fitted.panel is None:
+        raise InputError("residual tests need the training data, which a loaded model does not hold")
+    parts = []
+    for model, records in zip(fitted.models, fitted.records, strict=True):
+        resid, _ = innovations(records, fitted.panel)
+        season = int(records.season_length.max())
+        tests = residual_tests(
+            resid,
+            np.asarray(fitted.panel.indptr),
+            df=(records.p + records.q).astype(np.int64),
+            season_length=season,
+        )
+        frame = pd.DataFrame({fitted.schema.id_col: id_column(records.ids, 1, fitted.schema)})
+        frame["model"] = model.alias
+        parts.append(pd.concat([frame, pd.DataFrame(tests)], axis=1))
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,161 @@
+"""AR(p), with lag subsets, trend and seasonal dummies; as ARX also with regressors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from forecast.errors import InputError
+from forecast.models.ar_fit import fit_plan
+from forecast.models.ar_spec import BACKENDS, METHODS, TRENDS, Lags, Plan, check_choice, resolve_lags
+from forecast.models.panel import Panel
+from forecast.models.records import ExogTerm, Records
+
+
+@dataclass(frozen=True, slots=True)
+class AR:
+    r"""Autoregression y_t = c + \sum_i \phi_i y_{t-i} + e_t, as an equation with optional trend and season.
+
+    Parameters
+    ----------
+    lags
+        p for lags 1..p; a list for a subset; or "aic", "aicc", "bic", "hqic" to choose p in
+        0..`max_lags` (all orders compared on a common sample). 0: no lag at all.
+    max_lags
+        Longest lag a criterion may choose; default 24. A short series considers fewer.
+    method
+        "burg" (always stationary; default for a plain AR), "ols" (conditional least squares, as
+        statsmodels' AutoReg; default with trend="ct", seasonal or a lag subset), "mle" (exact
+        Gaussian likelihood) or "yule_walker" (biased near the unit circle: for comparison).
+        A series with gaps is fitted by exact likelihood whatever the method, and says so.
+    trend
+        "n", "c" (constant) or "ct" (constant and slope).
+    seasonal
+        Add seasonal dummies of period `season_length`.
+    backend
+        "native", or "statsmodels": the slow reference (complete series, method "ols").
+
+    Raises
+    ------
+    InputError
+        For values outside these, or a combination without a meaning.
+    """
+
+    takes_exog: ClassVar[bool] = False
+    lags: Lags = "aicc"
+    max_lags: int | None = None
+    method: str | None = None
+    trend: str = "c"
+    seasonal: bool = False
+    season_length: int | None = None
+    backend: str = "native"
+    alias: str = "AR"
+
+    def __post_init__(self) -> None:
+        self.plan()
+
+    def plan(self) -> Plan:
+        """Return the checked form that the fitting functions take."""
+        candidates, criterion = resolve_lags(self.lags, self.max_lags)
+        check_choice("trend", self.trend, TRENDS)
+        check_choice("backend", self.backend, BACKENDS)
+        season = _season(self.seasonal, self.season_length)
+        plan = Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season)
+        method = self.method or (
+            "burg" if plan.pure and not self.seasonal and self.backend == "native" else "ols"
+        )
+        check_choice("method", method, METHODS)
+        _check_method(method, plan)
+        if self.backend == "statsmodels" and method != "ols":
+            raise InputError(f"backend='statsmodels' fits by method='ols', got method={self.method!r}")
+        return Plan(candidates, criterion, method, plan.const, plan.slope, season)
+
+    def fit(self, panel: Panel, jobs: int = 1) -> Records:
+        """Fit every series; see `Model.fit`."""
+        _need_season(self.seasonal, self.season_length)
+        return fit_plan(self.plan(), panel, jobs, backend=self.backend)
+
+
+@dataclass(frozen=True, slots=True)
+class ARX:
+    r"""AR with regressors in the equation: y_t = c + \sum \phi_i y_{t-i} + \sum \beta_j x_{j,t-l_j} + e_t.
+
+    Not the same as ARIMAX (regression with ARIMA errors): here the effect of x lives on through the lags of y.
+
+    Parameters
+    ----------
+    lags, max_lags, trend, seasonal, season_length
+        As in `AR`. Common default is "aicc".
+    exog_lags
+        Lags of each regressor, ``{"temp": [0, 1, 24]}``; a regressor that is not named enters at lag 0.
+    method
+        "ols", or "lasso": regressors and lags chosen along the lasso path by BIC (the constant,
+        slope and season are not penalised). Tibshirani (1996); Zou, Hastie & Tibshirani (2007).
+    """
+
+    takes_exog: ClassVar[bool] = True
+    lags: Lags = "aicc"
+    max_lags: int | None = None
+    exog_lags: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    method: str = "ols"
+    trend: str = "c"
+    seasonal: bool = False
+    season_length: int | None = None
+    alias: str = "ARX"
+
+    def __post_init__(self) -> None:
+        self.plan(())
+
+    def plan(self, names: Sequence[str]) -> Plan:
+        """Return the checked form for regressors `names`."""
+        candidates, criterion = resolve_lags(self.lags, self.max_lags)
+        check_choice("trend", self.trend, TRENDS)
+        check_choice("method", self.method, ("ols", "lasso"))
+        season = _season(self.seasonal, self.season_length)
+        terms = tuple(ExogTerm(name, int(lag)) for name in names for lag in self.exog_lags.get(name, (0,)))
+        if any(lag < 0 for lags in self.exog_lags.values() for lag in lags):
+            raise InputError(f"exog_lags must be 0 or more steps back, got {dict(self.exog_lags)!r}")
+        lasso = self.method == "lasso"
+        return Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season, terms, lasso)
+
+    def fit(self, panel: Panel, jobs: int = 1) -> Records:
+        """Fit every series; see `Model.fit`.
+
+        Raises
+        ------
+        InputError
+            When `exog_lags` names a regressor that the panel lacks, or there is no regressor at all.
+        """
+        unknown = sorted(set(self.exog_lags) - set(panel.exog))
+        if unknown:
+            raise InputError(f"exog_lags names {unknown[0]!r}, but exog holds {sorted(panel.exog)}")
+        if not panel.exog:
+            raise InputError("ARX needs regressors: pass exog=[...], or use AR")
+        _need_season(self.seasonal, self.season_length)
+        return fit_plan(self.plan(list(panel.exog)), panel, jobs)
+
+
+def _season(seasonal: bool, season_length: int | None) -> int:
+    """Return the number of dummies; `season_length` may be left to the frequency until the fit."""
+    if not seasonal or season_length is None:
+        return 0
+    if season_length < 2:
+        raise InputError(f"seasonal=True needs season_length of 2 or more, got {season_length}")
+    return season_length
+
+
+def _need_season(seasonal: bool, season_length: int | None) -> None:
+    if seasonal and season_length is None:
+        raise InputError("seasonal=True needs a period: pass season_length=12, say")
+
+
+def _check_method(method: str, plan: Plan) -> None:
+    if method == "ols":
+        return
+    if not plan.contiguous:
+        raise InputError(f"method={method!r} needs all lags 1..p; use method='ols' for a lag subset")
+    if method == "mle" and not plan.pure:
+        raise InputError(
+            "method='mle' takes trend 'n' or 'c'; use ARIMA(order=(p, 0, 0)) for a trend or season"
+        )

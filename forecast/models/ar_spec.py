@@ -1,0 +1,88 @@
+"""What an autoregression is asked to be, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from forecast.errors import InputError, nearest
+from forecast.models.records import ExogTerm
+from forecast.types import I64
+
+# Codes that the fitting kernels know; 0 is "all lags asked for".
+CRITERIA: Final = {"aic": 1, "aicc": 2, "bic": 3, "hqic": 4}
+METHODS: Final = ("burg", "ols", "mle", "yule_walker")
+TRENDS: Final = ("n", "c", "ct")
+BACKENDS: Final = ("native", "statsmodels")
+
+# An automatic order never looks further back than this unless asked to: two days of hours or two
+# years of months, and the fit stays below 10 us a series.
+DEFAULT_MAX_LAGS: Final = 24
+
+# A longer memory than this is a mistake in units (a lag in seconds on hourly data), not a model.
+MAX_LAG: Final = 10_000
+
+Lags = int | str | Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """An autoregression with every default resolved; what the fitting functions take."""
+
+    lags: I64
+    """Ascending lags; with `criterion` > 0 the candidates, of which a leading part is used."""
+    criterion: int
+    method: str
+    const: bool
+    slope: bool
+    season: int
+    """Number of seasonal dummies, 0 for none."""
+    exog: tuple[ExogTerm, ...] = ()
+    lasso: bool = False
+
+    @property
+    def contiguous(self) -> bool:
+        """True when the lags are 1, 2, ..., p."""
+        return bool(np.array_equal(self.lags, np.arange(1, len(self.lags) + 1)))
+
+    @property
+    def pure(self) -> bool:
+        """True for a plain AR(p) with at most a constant: the case of the fast kernels."""
+        return self.contiguous and not (self.slope or self.season or self.exog or self.lasso)
+
+
+def resolve_lags(lags: Lags, max_lags: int | None) -> tuple[I64, int]:
+    """Return candidate lags and the code of the criterion that chooses among them.
+
+    Raises
+    ------
+    InputError
+        For a lag below 1, an unknown criterion, or `max_lags` without one.
+    """
+    if isinstance(lags, str):
+        if lags not in CRITERIA:
+            raise InputError(f"unknown criterion lags={lags!r}{nearest(lags, CRITERIA)}")
+        return np.arange(1, _check_lag(max_lags or DEFAULT_MAX_LAGS, "max_lags") + 1), CRITERIA[lags]
+    if max_lags is not None:
+        raise InputError(f"max_lags={max_lags} goes with lags='aic' or another criterion, got lags={lags!r}")
+    if isinstance(lags, (int, np.integer)):
+        return np.arange(1, (_check_lag(int(lags), "lags") if lags else 0) + 1), 0
+    chosen = sorted({_check_lag(lag, "lags") for lag in lags})
+    if len(chosen) != len(list(lags)):
+        raise InputError(f"lags={list(lags)!r} names a lag twice")
+    return np.array(chosen, dtype=np.int64), 0
+
+
+def _check_lag(lag: object, name: str) -> int:
+    if isinstance(lag, bool) or not isinstance(lag, (int, np.integer)) or not 1 <= lag <= MAX_LAG:
+        raise InputError(f"{name} must be whole numbers from 1 to {MAX_LAG}, got {lag!r}")
+    return int(lag)
+
+
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Raise an InputError that names the nearest choice unless `value` is known."""
+    if value not in known:
+        raise InputError(f"unknown {name}={value!r}{nearest(str(value), known)}")

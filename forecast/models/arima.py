@@ -1,0 +1,131 @@
+"""ARIMA and, with regressors, ARIMAX: regression with (seasonal) ARIMA errors by exact likelihood."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from forecast.errors import InputError
+from forecast.models.arima_records import Fitted, check_trend, default_trend, design, fit_rows, gated
+from forecast.models.panel import Panel
+from forecast.models.records import Family, Records
+from forecast.models.sarimax_backend import Order, differenced, fit_sarimax, quiet
+from forecast.models.triage import triage
+from forecast.types import F64, Status
+
+BACKENDS = ("statsmodels",)
+
+
+@dataclass(frozen=True, slots=True)
+class ARIMA:
+    r"""Regression with seasonal ARIMA errors.
+
+    .. math:: \phi(L) \Phi(L^s) (1-L)^d (1-L^s)^D (y_t - m_t) = \theta(L) \Theta(L^s) e_t,
+              \quad m_t = const + slope\, t + x_t' \beta
+
+    Parameters
+    ----------
+    order
+        (p, d, q).
+    seasonal_order
+        (P, D, Q).
+    season_length
+        s in steps; at least 2 where `seasonal_order` has anything in it. None: from the frequency.
+    trend
+        "n", "c" (constant), "t" (slope; with one difference: drift) or "ct". None: a constant where
+        nothing is differenced, nothing otherwise.
+    backend
+        "statsmodels": exact maximum likelihood by its SARIMAX, the reference.
+
+    Raises
+    ------
+    InputError
+        For values outside these, and for a trend that differencing wipes out.
+    """
+
+    takes_exog: ClassVar[bool] = True
+    order: tuple[int, int, int] = (0, 0, 0)
+    seasonal_order: tuple[int, int, int] = (0, 0, 0)
+    season_length: int | None = 1
+    trend: str | None = None
+    backend: str = "statsmodels"
+    alias: str = "ARIMA"
+
+    def __post_init__(self) -> None:
+        for name in ("order", "seasonal_order"):
+            object.__setattr__(self, name, _triple(name, getattr(self, name)))
+        check_backend(self.backend)
+        s = self.season_length
+        if s is not None and s < 1:
+            raise InputError(f"season_length must be 1 or more, got {s!r}")
+        if s == 1 and any(self.seasonal_order):
+            raise InputError(
+                f"seasonal_order={self.seasonal_order} needs a season: pass season_length=12, say, not 1"
+            )
+        check_trend(self.trend, self.order[1], self.seasonal_order[1])
+
+    def resolved(self) -> Order:
+        """Return the orders in one value."""
+        if self.season_length is None and any(self.seasonal_order):
+            raise InputError("seasonal_order needs a period: pass season_length=12, say")
+        (p, d, q), (P, D, Q) = self.order, self.seasonal_order
+        return Order(p, d, q, P, D, Q, self.season_length or 1)
+
+    def fit(self, panel: Panel, jobs: int = 1) -> Records:
+        """Fit every series; see `Model.fit`."""
+        order = self.resolved()
+        trend = default_trend(order.d, order.D) if self.trend is None else self.trend
+        found = triage(panel)
+        scaled = replace(panel, values=found.values)
+
+        def one(i: int) -> Fitted:
+            return fit_one(scaled, i, order, trend)
+
+        with quiet():
+            return fit_rows(panel, found, one, Family.ARIMA, jobs)
+
+
+def fit_one(panel: Panel, i: int, order: Order, trend: str) -> Fitted:
+    """Fit series `i` of a panel in safe units; enter `quiet` around it."""
+    y, frame = panel.series(i), design(panel, i, trend)
+    observed = int((~np.isnan(y)).sum())
+    needed = order.lost + order.n_arma + frame.X.shape[1] + 2
+    if observed < needed:
+        message = f"{order} needs {needed} observed points, got {observed}; naive instead"
+        return Fitted(None, frame, Status.TOO_SHORT, message)
+    if _exactly_determined(y, order):
+        message = f"the series is constant after {order.d} and {order.D} differences; naive instead"
+        return Fitted(None, frame, Status.CONSTANT, message)
+    fit = fit_sarimax(y, frame.X, order)
+    if fit is None:
+        return Fitted(None, frame, Status.FAILED, f"{order} could not be estimated; naive instead")
+    if not fit.converged:
+        return Fitted(
+            None, frame, Status.NOT_CONVERGED, f"{order}: the search did not converge; naive instead"
+        )
+    return gated(Fitted(fit, frame), y)
+
+
+def _exactly_determined(y: F64, order: Order) -> bool:
+    w = differenced(y, order)
+    w = w[~np.isnan(w)]
+    return bool(w.size and np.ptp(w) == 0.0)
+
+
+def check_backend(backend: str) -> None:
+    """Raise InputError for a backend that does not exist."""
+    if backend not in BACKENDS:
+        raise InputError(f"backend must be one of {', '.join(BACKENDS)}, got {backend!r}")
+
+
+def _triple(name: str, value: tuple[int, ...]) -> tuple[int, ...]:
+    """Three whole numbers >= 0, as a tuple (JSON hands in lists)."""
+    try:
+        numbers = tuple(int(k) for k in value)
+    except (TypeError, ValueError):
+        numbers = ()
+    if len(numbers) != 3 or min(numbers) < 0 or numbers != tuple(value):
+        raise InputError(f"{name} must be three whole numbers of 0 or more, got {value!r}")
+    return numbers

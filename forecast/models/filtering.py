@@ -1,0 +1,372 @@
+"""Filtering: where a record stands after its data, and after new data.
+
+Everything here goes through `kernels/companion_filter`: exact with gaps, O(p) a point without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from forecast.errors import InputError
+from forecast.kernels.companion_filter import advance_row, advance_rows, residual_rows
+from forecast.kernels.polynomial import expand_ma_rows
+from forecast.models.assemble import lagged_names, take, widen
+from forecast.models.deterministic import deterministic_in_sample
+from forecast.models.dynamics import fixed, integers, recursion
+from forecast.models.initial_state import Equation, Start, start
+from forecast.models.panel import Panel
+from forecast.models.records import Form, Records, Transform
+from forecast.types import F64, I64, Bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Recursions:
+    """The equations of all records, written out."""
+
+    a: F64
+    """(n, max L)"""
+    b: F64
+    """(n, max q)"""
+    lags: I64
+    """(n,) p + d + s (P + D)."""
+    sizes: I64
+    """(n, 2) L = max(1, lags) and q + s Q: the parts of the state."""
+
+
+def recursions(records: Records) -> Recursions:
+    """Multiply the factors of every record out."""
+    n, s = records.n_series, integers(records.season_length)
+    a, lags = recursion(
+        fixed(records.phi), integers(records.p), fixed(records.seasonal_phi), integers(records.P),
+        integers(records.d), integers(records.D), s,
+    )  # fmt: skip
+    q, Q = integers(records.q), integers(records.Q)
+    b, width = np.empty((n, max(1, int((q + s * Q).max(initial=0))))), np.empty(n, dtype=np.int64)
+    expand_ma_rows(fixed(records.theta), q, fixed(records.seasonal_theta), Q, s, b, width, 0, n)
+    return Recursions(a, b, lags, np.column_stack([np.maximum(lags, 1), width]))
+
+
+def equation(records: Records, rec: Recursions, i: int) -> Equation:
+    """Return the equation of record `i`, with its stationary and its differencing factor apart."""
+    s, none = int(records.season_length[i]), np.zeros(0)
+    ar = _product(records.phi[i, : records.p[i]], records.seasonal_phi[i, : records.P[i]], s)
+    diff = np.ones(1)
+    for stride, times in ((1, records.d[i]), (s, records.D[i])):
+        for _ in range(times):
+            diff = np.convolve(diff, np.concatenate([[1.0], np.zeros(stride - 1), [-1.0]]))
+    L, q = rec.sizes[i]
+    conditional = records.form[i] == Form.CONDITIONAL
+    plain = not (records.slope[i] or records.seasonal[i].any() or records.beta[i].any())
+    gain = 1.0 - ar.sum()
+    settled = conditional and plain and len(diff) == 1 and q == 0 and gain > 0
+    mean = float(records.const[i] / gain) if settled else 0.0
+    a, b = np.ascontiguousarray(rec.a[i, :L]), np.ascontiguousarray(rec.b[i, :q])
+    diffuse = bool(conditional and not settled)
+    return Equation(ar, -diff[1:] if len(diff) > 1 else none, b, float(records.sigma2[i]), a, diffuse, mean)
+
+
+def _product(phi: F64, seasonal: F64, s: int) -> F64:
+    factor = np.zeros(1 + s * len(seasonal))
+    factor[0] = 1.0
+    factor[s::s] = -seasonal
+    return -np.convolve(np.concatenate([[1.0], -phi]), factor)[1:]
+
+
+def transformed(records: Records, panel: Panel) -> F64:
+    """(N,) w of the values of `panel`; NaN where there is none, as the log of what is not positive."""
+    plain = (records.scale == 1.0).all()
+    w = panel.values.copy() if plain else panel.values / np.repeat(records.scale, panel.lengths)
+    if (records.transform == Transform.LOG).any():
+        log = np.repeat(records.transform == Transform.LOG, panel.lengths)
+        w[log] = np.log(np.where(w[log] > 0, w[log], np.nan))
+    infinite = np.isinf(w)
+    if infinite.any():
+        w[infinite] = np.nan
+    return w
+
+
+def _mean_path(records: Records, panel: Panel) -> F64:
+    """(N,) m from t = 1 on, at once where it is a constant."""
+    if records.exog or records.slope.any() or records.seasonal.any():
+        return deterministic_in_sample(records, panel)
+    return np.repeat(records.const, panel.lengths)
+
+
+def observations(records: Records, panel: Panel, m: F64) -> tuple[F64, F64]:
+    """(N,) what the recursion runs on, and what drives it: (w, m), or (w - m, 0) of a REGRESSION."""
+    w = transformed(records, panel)
+    if (records.form == Form.CONDITIONAL).all():
+        return w, m
+    regression = np.repeat(records.form == Form.REGRESSION, panel.lengths)
+    return np.where(regression, w - m, w), np.where(regression, 0.0, m)
+
+
+def innovations(records: Records, panel: Panel) -> tuple[F64, F64]:
+    """One-step errors over the data that the records were fitted on.
+
+    Parameters
+    ----------
+    panel
+        Series in the order of `records`, each from t = 1 on.
+
+    Returns
+    -------
+    e, f
+        (N,) innovations and their variances, units of w and of its square. NaN at missing points, and
+        at the first p + d + s (P + D) points of models that condition on them (CONDITIONAL, or
+        differenced); a stationary REGRESSION is predicted from its first point on.
+    """
+    rec = recursions(records)
+    u, m = observations(records, panel, _mean_path(records, panel))
+    e, f = np.full(len(u), np.nan), np.full(len(u), np.nan)
+    stationary = _from_first_point(records)
+    skip = rec.sizes[:, 1] > 0
+    residual_rows(
+        0, records.n_series, rec.a, rec.lags, np.array(records.sigma2), stationary, u, m,
+        np.array(panel.indptr), skip, e, f,
+    )  # fmt: skip
+    for i in np.flatnonzero(skip):
+        at = slice(panel.indptr[i], panel.indptr[i + 1])
+        run(equation(records, rec, int(i)), u[at], m[at], e[at], f[at])
+        if not stationary[i]:
+            e[at][: rec.lags[i]] = np.nan
+        f[at][np.isnan(e[at])] = np.nan
+    return e, f
+
+
+def _from_first_point(records: Records) -> Bool:
+    first: Bool = (records.form == Form.REGRESSION) & (records.d == 0) & (records.D == 0)
+    return first
+
+
+def run(eq: Equation, u: F64, m: F64, z: F64, f: F64) -> Start | None:
+    """Filter one series from its start; `z` and `f` (t,) are written from the first predicted point on.
+
+    Returns the state after the last point, with the log-likelihood of all of them; None where the
+    data do not determine a start.
+    """
+    first = _usable(eq, m)
+    state = start(eq, u[first:], m[first:])
+    if state is None:
+        return None
+    at = slice(first + state.t0, None)
+    known, n, log_f, squares = advance_row(
+        eq.a, eq.ma, eq.sigma2, state.levels, state.innov, state.P, state.known,
+        np.array(u[at]), np.array(m[at]), z[at], f[at], np.zeros((0, 0)),
+    )  # fmt: skip
+    state.known, state.t0, state.n = known, len(u), state.n + n
+    state.log_f, state.squares = state.log_f + log_f, state.squares + squares
+    return state
+
+
+def _usable(eq: Equation, m: F64) -> int:
+    """First point to start from: the drive must be known at all points but those conditioned on."""
+    holes = np.flatnonzero(np.isnan(m))
+    return max(0, int(holes[-1]) + 1 - len(eq.ar) - len(eq.diff)) if holes.size else 0
+
+
+def loglik(records: Records, panel: Panel, i: int) -> tuple[float, int]:
+    """Exact log-likelihood of record `i` and the observations in it.
+
+    For differenced models that of the observations given those that determine the first levels
+    (the diffuse likelihood: without gaps, that of the differenced series).
+    """
+    one = np.array([i])
+    panel, records = panel.take(one), take(records, one)
+    u, m = observations(records, panel, _mean_path(records, panel))
+    z, f = np.empty(len(u)), np.empty(len(u))
+    state = run(equation(records, recursions(records), 0), u, m, z, f)
+    return (np.nan, 0) if state is None else (state.loglik, state.n)
+
+
+def end_state(records: Records, panel: Panel) -> tuple[F64, F64, dict[int, F64]]:
+    """Where the records stand after the data they were fitted on.
+
+    Parameters
+    ----------
+    records
+        Only parameters are read, not the state.
+    panel
+        Series in the order of `records`, each from t = 1 on.
+
+    Returns
+    -------
+    levels, innovations, state_cov
+        As in `Records`. Levels are NaN where the data do not determine them.
+    """
+    rec = recursions(records)
+    u, m = observations(records, panel, _mean_path(records, panel))
+    L = int(rec.sizes[:, 0].max())
+    levels = _last(u, panel, rec.sizes[:, 0], L)
+    innov = np.zeros((panel.n_series, int(rec.sizes[:, 1].max())))
+    cov: dict[int, F64] = {}
+    for i in np.flatnonzero(np.isnan(levels).any(axis=1) | (rec.sizes[:, 1] > 0)):
+        at = slice(panel.indptr[i], panel.indptr[i + 1])
+        state = _settle(equation(records, rec, int(i)), u[at], m[at])
+        _store(int(i), state, levels, innov, cov)
+    return levels, innov, cov
+
+
+def _settle(eq: Equation, u: F64, m: F64) -> Start | None:
+    """State after the last point; of a pure AR from the last run of L observed points on."""
+    L = eq.n_levels
+    if not eq.ma.size:
+        gaps = np.flatnonzero(np.concatenate([[True], np.isnan(u), [True]]))
+        runs = np.flatnonzero(np.diff(gaps) > L)
+        holes = np.flatnonzero(np.isnan(m))
+        if runs.size and (not holes.size or holes[-1] < gaps[runs[-1] + 1] - 1):
+            end = int(gaps[runs[-1] + 1]) - 1  # one past the last observed point of the run
+            state = Start(end, u[end - L : end][::-1].copy(), np.zeros(0), np.zeros((L, L)), True)
+            move(eq, state, u[end:], m[end:])
+            return state
+    return run(eq, u, m, np.empty(len(u)), np.empty(len(u)))
+
+
+def move(eq: Equation, state: Start, u: F64, m: F64) -> tuple[F64, F64, F64]:
+    """Move one state over new points, in place; return forecasts, innovations and their variances."""
+    mean, z, f = np.array(m), np.empty(len(u)), np.empty(len(u))
+    state.known, *_ = advance_row(
+        eq.a, eq.ma, eq.sigma2, state.levels, state.innov, state.P, state.known,
+        np.array(u), mean, z, f, np.zeros((0, 0)),
+    )  # fmt: skip
+    return mean, z, f
+
+
+def _store(i: int, state: Start | None, levels: F64, innov: F64, cov: dict[int, F64]) -> None:
+    levels[i] = 0.0
+    if state is None:
+        levels[i] = np.nan
+        return
+    levels[i, : len(state.levels)] = state.levels
+    innov[i, : len(state.innov)] = state.innov
+    if not state.known:
+        cov[i] = state.P
+
+
+def _last(u: F64, panel: Panel, sizes: I64, width: int) -> F64:
+    """(n, width) the last values newest first, zero beyond each row's size, NaN where there are none."""
+    back = np.arange(width)
+    where = panel.indptr[1:, None] - 1 - back
+    inside = where >= panel.indptr[:-1, None]
+    out = np.where(inside, u[np.maximum(where, 0)] if len(u) else np.nan, np.nan)
+    out[back >= sizes[:, None]] = 0.0
+    return out
+
+
+def advance(records: Records, panel: Panel) -> Records:
+    """Move records on over new data, without a refit: O(p) a point.
+
+    The same answer as filtering the longer series with these parameters.
+
+    Parameters
+    ----------
+    panel
+        New points of the same series in the same order, from the next grid time of each on; NaN is a
+        missing point. Regressors are needed where the record has them. Series without points stay.
+
+    Raises
+    ------
+    InputError
+        Other series, another grid, or data that do not follow directly.
+    """
+    _check_follows(records, panel)
+    rec = recursions(records)
+    m = _drive(records, panel)
+    u, m = observations(records, panel, m)
+    if np.isnan(m).any():
+        raise InputError("a regressor is missing at a new point; give every regressor at every new time")
+    L, q = (int(size) for size in rec.sizes.max(axis=0))
+    levels = widen(records.levels, max(L, records.levels.shape[1]))
+    innov = widen(records.innovations, max(q, records.innovations.shape[1]))
+    cov = dict(records.state_cov)
+    skip = np.zeros(records.n_series, dtype=np.bool_)
+    skip[list(cov)] = True
+    z, f = np.empty(len(u)), np.empty(len(u))
+    indptr = np.array(panel.indptr)
+    advance_rows(
+        0, records.n_series, rec.a, rec.b, rec.sizes, np.array(records.sigma2), levels, innov, skip,
+        u, m, indptr, z, f,
+    )  # fmt: skip
+    for i in np.flatnonzero(skip):
+        at = slice(indptr[i], indptr[i + 1])
+        state = state_of(records, rec, int(i))
+        move(equation(records, rec, int(i)), state, u[at], m[at])
+        cov.pop(int(i), None)
+        _store(int(i), state, levels, innov, cov)
+    nobs = (records.nobs + panel.lengths).astype(np.int32)
+    tail = _tail(records, panel)
+    return replace(records, nobs=nobs, levels=levels, innovations=innov, state_cov=cov, exog_tail=tail)
+
+
+def state_of(records: Records, rec: Recursions, i: int) -> Start:
+    """State of record `i`, free to be moved."""
+    L, q = (int(size) for size in rec.sizes[i])
+    known = i not in records.state_cov
+    P = np.zeros((L + q, L + q)) if known else np.array(records.state_cov[i])
+    levels, innov = records.levels[i, :L].copy(), records.innovations[i, :q].copy()
+    return Start(int(records.nobs[i]), levels, innov, P, known)
+
+
+def _check_follows(records: Records, panel: Panel) -> None:
+    if not np.array_equal(panel.ids, records.ids):
+        raise InputError("the new data hold other series than the records, or in another order")
+    if panel.freq != records.freq:
+        raise InputError(
+            f"the new data are on grid {panel.freq.text!r}, the records on {records.freq.text!r}"
+        )
+    some = np.flatnonzero(panel.lengths)
+    expected = records.freq.times(records.start[some], records.nobs[some].astype(np.int64))
+    wrong = some[panel.start[some] != expected]
+    if wrong.size:
+        i = int(wrong[0])
+        raise InputError(
+            f"new data of series {panel.ids[i]!r} must start at the time after its last point "
+            f"(grid position {records.nobs[i]}); {wrong.size} series do not"
+        )
+
+
+def _with_tail(records: Records, panel: Panel) -> tuple[Panel, int]:
+    """Put the kept past of lagged regressors in front of every series of the panel."""
+    k = records.exog_tail.shape[2]
+    names = lagged_names(records.exog)
+    indptr = np.array(panel.indptr) + k * np.arange(panel.n_series + 1)
+    new = _body(indptr, k)
+    exog = {}
+    for name, column in panel.exog.items():
+        longer = np.full(int(indptr[-1]), np.nan)
+        longer[new] = column
+        if name in names:
+            longer[~new] = records.exog_tail[:, names.index(name), ::-1].ravel()
+        exog[name] = longer
+    first = records.freq.times(records.start, records.nobs.astype(np.int64) - k)
+    values = np.full(int(indptr[-1]), np.nan)
+    return Panel(values, indptr, panel.ids, first, panel.freq, exog), k
+
+
+def _body(indptr: I64, k: int) -> Bool:
+    """(N,) True except at the first k points of every series."""
+    keep = np.ones(int(indptr[-1]), dtype=np.bool_)
+    keep[(indptr[:-1, None] + np.arange(k)).ravel()] = False
+    return keep
+
+
+def _drive(records: Records, panel: Panel) -> F64:
+    """(N,) m at new points, lagged regressors reaching back into the kept past."""
+    if not records.exog_tail.size:
+        return deterministic_in_sample(records, replace(panel, start=_next(records)))
+    longer, k = _with_tail(records, panel)
+    return deterministic_in_sample(records, longer)[_body(longer.indptr, k)]
+
+
+def _next(records: Records) -> I64:
+    return records.freq.times(records.start, records.nobs.astype(np.int64))
+
+
+def _tail(records: Records, panel: Panel) -> F64:
+    if not records.exog_tail.size:
+        return records.exog_tail
+    longer, k = _with_tail(records, panel)
+    where = longer.indptr[1:, None] - 1 - np.arange(k)
+    return np.stack([longer.exog[name][where] for name in lagged_names(records.exog)], axis=1)

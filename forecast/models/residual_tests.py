@@ -1,0 +1,92 @@
+"""Tests of whether residuals are white, normal, and of constant variance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtrc
+
+from forecast.errors import InputError
+from forecast.kernels.portmanteau import arch_lm, jarque_bera, ljung_box
+from forecast.models.threads import over_rows
+from forecast.models.unit_roots import block, observed
+from forecast.types import F64, I64
+
+
+def residual_tests(
+    values: F64,
+    indptr: I64,
+    df: int | I64 = 0,
+    lags: int | I64 | None = None,
+    season_length: int = 1,
+    jobs: int = 1,
+) -> dict[str, NDArray[Any]]:
+    """Test every series of a ragged block of residuals.
+
+    Parameters
+    ----------
+    values, indptr
+        (N,) residuals, NaN where there is none, and (n + 1,) bounds. Points on either side of a gap are never
+        made neighbours; `forecast.kernels.portmanteau` says what a gap does to each statistic.
+    df
+        Coefficients of the model, one number or one a series: taken off the degrees of freedom of Ljung-Box.
+    lags
+        Lags of Ljung-Box and of the ARCH test, >= 1; by default `default_lags`.
+    season_length
+        Points in a season, for the default.
+
+    Returns
+    -------
+    dict
+        Columns of length n: ``n, lags, ljung_box, ljung_box_p, box_pierce, box_pierce_p, jarque_bera,
+        jarque_bera_p, skewness, kurtosis, arch_lm, arch_lm_p``. A statistic that cannot be had (too short,
+        constant) is NaN, and so is a p-value without degrees of freedom.
+    """
+    values, indptr = block(values, indptr)
+    n = len(indptr) - 1
+    count = observed(values, indptr).count
+    m = default_lags(count, season_length) if lags is None else _per_series(lags, n, "lags", 1)
+    left = m - _per_series(df, n, "df", 0)
+    q, box, jb, skewness, kurtosis, arch = (np.empty(n) for _ in range(6))
+    nobs = np.empty(n, dtype=np.int64)
+
+    def rows(first: int, last: int) -> None:
+        ljung_box(values, indptr, first, last, m, q, box)
+        jarque_bera(values, indptr, first, last, jb, skewness, kurtosis)
+        arch_lm(values, indptr, first, last, m, arch, nobs)
+
+    over_rows(rows, n, jobs)
+    return {
+        "n": count,
+        "lags": m,
+        "ljung_box": q,
+        "ljung_box_p": chi2_p(q, left),
+        "box_pierce": box,
+        "box_pierce_p": chi2_p(box, left),
+        "jarque_bera": jb,
+        "jarque_bera_p": chi2_p(jb, np.full(n, 2)),
+        "skewness": skewness,
+        "kurtosis": kurtosis,
+        "arch_lm": arch,
+        "arch_lm_p": chi2_p(arch, m),
+    }
+
+
+def default_lags(count: I64, season_length: int = 1) -> I64:
+    """Return min(10, n / 5), or min(2 s, n / 5) with a season of s points (Hyndman 2014)."""
+    most = 10 if season_length <= 1 else 2 * season_length
+    return np.minimum(most, count // 5)
+
+
+def chi2_p(stat: F64, df: I64) -> F64:
+    """Return the upper tail of chi-squared (n,); NaN where `df` is not positive."""
+    return np.where(df > 0, chdtrc(np.maximum(df, 1), stat), np.nan)
+
+
+def _per_series(value: int | I64, n: int, name: str, least: int) -> I64:
+    array = np.array(np.broadcast_to(np.asarray(value, dtype=np.int64), n))
+    if (array < least).any():
+        raise InputError(f"{name} must be >= {least}, got {array.min()}")
+    return array

@@ -1,0 +1,35 @@
+"""Units for series whose squares would not fit into a double."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from forecast.models.panel import Panel
+from forecast.types import F64
+
+# Sums of squares and fourth powers (Jarque-Bera) of 2^18 points must stay inside the double range
+# of 2^-1022..2^1023: values within 2^-200..2^200 do, with room. Outside, a series gets its own unit.
+_SAFE_EXPONENT = 200
+
+
+def units(panel: Panel) -> F64:
+    """(n,) a power of two for each series: 1 unless its largest value is above 2^200 or below 2^-200."""
+    size = np.abs(panel.values)
+    largest = np.zeros(panel.n_series)
+    rows = np.flatnonzero(panel.lengths)
+    if rows.size:
+        largest[rows] = np.fmax.reduceat(size, panel.indptr[rows])
+    exponent = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
+    exponent[np.abs(exponent) <= _SAFE_EXPONENT] = 0
+    return np.ldexp(np.ones(panel.n_series), exponent)
+
+
+def rescale(panel: Panel) -> tuple[F64, F64]:
+    """Return the values in units of `units(panel)`, and these units.
+
+    A series is always either wholly in its own unit or untouched, so nothing is rounded.
+    """
+    scale = units(panel)
+    if (scale == 1.0).all():
+        return panel.values, scale
+    return panel.values / np.repeat(scale, panel.lengths), scale

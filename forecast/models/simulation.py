@@ -1,0 +1,199 @@
+"""Sample paths of the future, and intervals taken from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+
+from forecast.errors import InputError
+from forecast.kernels.recursion import propagate
+from forecast.models.deterministic import deterministic_path
+from forecast.models.dynamics import Dynamics, dynamics
+from forecast.models.forecasting import Forecasts, check_request, mean_of, to_units, widen
+from forecast.models.intervals import parameter_variance, state_response
+from forecast.models.records import Records
+from forecast.types import F64, I64
+
+# Numbers held at once while intervals are taken from paths: 4 M float64 are 32 MB.
+_BLOCK_NUMBERS = 1 << 22
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Residuals:
+    """In-sample innovations of n series, for the bootstrap."""
+
+    values: F64
+    """(M,) units of w; NaN is left out."""
+    indptr: I64
+    """(n + 1,) series `i` is ``values[indptr[i]:indptr[i + 1]]``."""
+
+    def centred(self, i: int) -> F64:
+        """(m,) finite residuals of series `i` less their mean, so that paths keep the mean forecast."""
+        row = self.values[self.indptr[i] : self.indptr[i + 1]]
+        row = row[np.isfinite(row)]
+        return row - row.mean() if row.size else row
+
+
+def simulate(
+    records: Records,
+    h: int,
+    n_paths: int,
+    seed: int,
+    exog: Mapping[str, F64] | None = None,
+    resid: Residuals | None = None,
+    *,
+    parameters: bool = False,
+) -> F64:
+    """Draw sample paths of y.
+
+    Parameters
+    ----------
+    seed
+        >= 0. The numbers of a series follow from `seed` and its id alone, so that it gets the
+        same paths in whatever batch it is, and the first paths do not change when more are drawn.
+    exog
+        Future regressors by name, (n, h) each.
+    resid
+        Innovations are drawn from these with replacement; without them (or for a series that has
+        none) they are Gaussian with variance sigma2.
+    parameters
+        Add the error of the estimated parameters: one Gaussian draw a path, times its standard deviation
+        at each step. Right at every step by itself; as a joint law it takes the error of a path
+        as perfectly correlated over the steps, which for one parameter it is.
+
+    Returns
+    -------
+    (n, n_paths, h) units of y. Memory is that of the result.
+    """
+    check_request(h, ())
+    _check_paths(n_paths, seed)
+    out = np.empty((records.n_series, n_paths, h))
+    rows = max(1, _BLOCK_NUMBERS // (n_paths * h))
+    for block in _blocks(records, h, n_paths, seed, exog, resid, parameters, rows):
+        out[block.rows] = block.paths
+    return to_units(records, out)
+
+
+def bootstrap_intervals(
+    records: Records,
+    h: int,
+    levels: Sequence[float],
+    resid: Residuals,
+    n_paths: int = 1000,
+    seed: int = 0,
+    exog: Mapping[str, F64] | None = None,
+) -> Forecasts:
+    """Intervals from the quantiles of bootstrapped paths, for innovations that are not Gaussian.
+
+    Like `forecast` in everything else: the mean is the analytic one, the error of the parameters is
+    included, the ends are calibrated. `sd` is the spread of the paths. Series are done in
+    blocks, so memory does not grow with their number.
+    """
+    check_request(h, levels)
+    _check_paths(n_paths, seed)
+    n = records.n_series
+    center, sd = np.empty((n, h)), np.empty((n, h))
+    lo, hi = np.empty((n, len(levels), h)), np.empty((n, len(levels), h))
+    tails = 0.5 - np.asarray(levels, dtype=np.float64) / 200.0
+    rows = max(1, _BLOCK_NUMBERS // (n_paths * h))
+    for block in _blocks(records, h, n_paths, seed, exog, resid, True, rows):
+        center[block.rows] = block.mean
+        sd[block.rows] = block.paths.std(axis=1)
+        if len(levels):
+            ends = np.quantile(block.paths, np.concatenate([tails, 1.0 - tails]), axis=1)
+            lo[block.rows] = ends[: len(levels)].swapaxes(0, 1)
+            hi[block.rows] = ends[len(levels) :].swapaxes(0, 1)
+    lo, hi = widen(records, center, lo, hi)
+    return Forecasts(to_units(records, center), sd, lo, hi, tuple(levels))
+
+
+def generator(seed: int, series_id: object) -> np.random.Generator:
+    """Counter-based generator of one series: the Philox key is a hash of seed and id."""
+    digest = blake2b(f"{seed}:{series_id}".encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Block:
+    rows: slice
+    mean: F64
+    """(rows, h) units of w."""
+    paths: F64
+    """(rows, n_paths, h) units of w."""
+
+
+def _blocks(
+    records: Records,
+    h: int,
+    n_paths: int,
+    seed: int,
+    exog: Mapping[str, F64] | None,
+    resid: Residuals | None,
+    parameters: bool,
+    rows: int,
+) -> Iterator[_Block]:
+    """Paths of `rows` series at a time."""
+    if resid is not None and len(resid.indptr) != records.n_series + 1:
+        raise InputError(f"residuals of {len(resid.indptr) - 1} series, needs {records.n_series}")
+    m = deterministic_path(records, h, exog)
+    for first in range(0, records.n_series, rows):
+        last = min(first + rows, records.n_series)
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # as in `forecast`
+            run = dynamics(records, m, first, last)
+            mean = mean_of(records, run, m)
+            spread = np.sqrt(parameter_variance(records, run, exog or {})) if parameters else None
+            paths = np.empty((last - first, n_paths, h))
+            for i in range(last - first):
+                deviation = _deviations(records, run, i, n_paths, seed, resid, spread)
+                paths[i] = mean[i] + deviation
+        yield _Block(slice(first, last), mean, paths)
+
+
+def _deviations(
+    records: Records,
+    run: Dynamics,
+    i: int,
+    n_paths: int,
+    seed: int,
+    resid: Residuals | None,
+    spread: F64 | None,
+) -> F64:
+    """(n_paths, h) of row `i` of the block about its mean path.
+
+    Shocks are drawn first, then the end state, then the parameters, from separate streams: asking for more
+    of one leaves the others alone.
+    """
+    row = run.first + i
+    shape = (n_paths, run.path.shape[1])
+    rng = generator(seed, records.ids[row])
+    pool = resid.centred(row) if resid is not None else np.zeros(0)
+    if pool.size:
+        shocks = pool[rng.integers(0, pool.size, size=shape)]
+    else:
+        shocks = rng.standard_normal(shape) * np.sqrt(records.sigma2[row])
+    propagate(run.a[i], int(run.width[i]), run.b[i], int(run.ma_width[i]), shocks)
+    if row in records.state_cov:
+        response = state_response(run, i)
+        z = generator(seed, f"state:{records.ids[row]}").standard_normal((n_paths, len(response)))
+        shocks += z @ _root(records.state_cov[row]) @ response
+    if spread is not None:
+        z = generator(seed, f"parameters:{records.ids[row]}").standard_normal((n_paths, 1))
+        shocks += z * spread[i]
+    return shocks
+
+
+def _root(cov: F64) -> F64:
+    """(m, m) R with R'R = cov; a covariance of a state is often singular, so not Cholesky."""
+    values, vectors = np.linalg.eigh(cov)
+    root: F64 = np.sqrt(np.maximum(values, 0.0))[:, None] * vectors.T
+    return root
+
+
+def _check_paths(n_paths: int, seed: int) -> None:
+    if n_paths < 1:
+        raise InputError(f"n_paths must be 1 or more, got {n_paths!r}")
+    if seed < 0:
+        raise InputError(f"seed must be 0 or more, got {seed!r}")

@@ -1,0 +1,95 @@
+"""One tick: the filter of `models/filtering`, in the shape State, Info = step(model, state, y)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+from forecast.errors import InputError
+from forecast.models.assemble import take
+from forecast.models.filtering import equation, move, recursions
+from forecast.models.initial_state import Start
+from forecast.models.records import Form, Records, Transform
+from forecast.online.state import Info, State
+
+
+def step(
+    records: Records, state: State, i: int, y: float, exog: Mapping[str, float] | None = None
+) -> tuple[State, Info]:
+    """Move one series over one tick.
+
+    Pure: neither `records` nor `state` changes. Tick by tick the same answer as `advance` over all of them.
+
+    Parameters
+    ----------
+    i
+        Position of the series in `records`.
+    y
+        The value at the next grid time; NaN (or what has no logarithm, under a log transform) is missing.
+    exog
+        Regressors of that time by name.
+
+    Raises
+    ------
+    InputError
+        A regressor that the model needs is not given, or NaN.
+    """
+    one = take(records, np.array([i]))
+    rec = recursions(one)
+    given = dict(exog or {})
+    m = _deterministic(one, state, given)
+    regression = one.form[0] == Form.REGRESSION
+    w = _transformed(y, float(one.scale[0]), int(one.transform[0]))
+    start = _thawed(state)
+    drive, seen = (0.0, w - m) if regression else (m, w)
+    mean, z, f = (
+        float(x[0]) for x in move(equation(one, rec, 0), start, np.array([seen]), np.array([drive]))
+    )
+    forecast = _untransformed(mean + m if regression else mean, float(one.scale[0]), int(one.transform[0]))
+    standardised = None if math.isnan(z) else (z / math.sqrt(f) if f > 0 else z)
+    return _frozen(start, state, given), Info(forecast, standardised, f)
+
+
+def _deterministic(one: Records, state: State, exog: Mapping[str, float]) -> float:
+    """m_t at the tick after `state`."""
+    t = state.t + 1
+    m = float(one.const[0] + one.slope[0] * t)
+    if one.seasonal.shape[1]:
+        m += float(one.seasonal[0, (t - 1) % max(int(one.season_length[0]), 1)])
+    for j, term in enumerate(one.exog):
+        beta = float(one.beta[0, j])
+        if beta == 0.0:
+            continue
+        if term.lag == 0 and math.isnan(exog.get(term.name, math.nan)):
+            raise InputError(f"regressor {term.name!r} is needed at every tick, got {sorted(exog)}")
+        m += beta * (exog[term.name] if term.lag == 0 else state.exog_tail[term.name][term.lag - 1])
+    return m
+
+
+def _transformed(y: float, scale: float, transform: int) -> float:
+    w = y / scale
+    if transform == Transform.LOG:
+        w = math.log(w) if w > 0 else math.nan
+    return w if math.isfinite(w) else math.nan
+
+
+def _untransformed(w: float, scale: float, transform: int) -> float:
+    return (math.exp(w) if transform == Transform.LOG else w) * scale
+
+
+def _thawed(state: State) -> Start:
+    size = len(state.levels) + len(state.innovations)
+    P = np.zeros((size, size)) if state.cov is None else np.array(state.cov)
+    return Start(state.t, np.array(state.levels), np.array(state.innovations), P, state.cov is None)
+
+
+def _frozen(moved: Start, before: State, exog: Mapping[str, float]) -> State:
+    tail = {}
+    for name, past in before.exog_tail.items():
+        if name not in exog:
+            raise InputError(f"regressor {name!r} is needed at every tick, got {sorted(exog)}")
+        tail[name] = (float(exog[name]), *past[:-1])
+    cov = None if moved.known else tuple(tuple(row) for row in moved.P.tolist())
+    return State(before.t + 1, tuple(moved.levels.tolist()), tuple(moved.innov.tolist()), cov, tail)

@@ -1,0 +1,51 @@
+"""`forecast check INPUT`."""
+
+from __future__ import annotations
+
+import click
+
+from pipelines.cli import options
+from pipelines.cli.show import records, show_frame, show_json
+
+
+@click.command("check", short_help="Report stationarity and data quality of a file.")
+@click.argument("input", type=click.Path(dir_okay=False))
+@options.frame
+@options.season
+@options.jobs
+@options.out
+@options.as_json
+def command(
+    input: str,  # noqa: A002  # the name users see
+    freq: str | None,
+    id_col: str,
+    time_col: str,
+    target_col: str,
+    duplicates: str,
+    season_length: int | None,
+    jobs: int,
+    out: str | None,
+    as_json: bool,
+) -> None:
+    """Report stationarity and data quality of INPUT, a long Parquet or CSV file.
+
+    One row per series: missing points, ADF, KPSS and Phillips-Perron tests, seasonal strength, suggested
+    differences and a verdict.
+    """
+    from pipelines.quality import check_table
+    from pipelines.tables import read_table, write_table
+
+    table = check_table(
+        read_table(input, time_col), options.parse_freq(freq), season_length, id_col, time_col, target_col,
+        duplicates, jobs,
+    )  # fmt: skip
+    if out:
+        write_table(table, out)
+    if as_json:
+        show_json(records(table))
+        return
+    show_frame(table, f"{len(table)} series in {input}")
+    counts = table["verdict"].value_counts()
+    click.echo("verdicts: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
+    if out:
+        click.echo(f"written to {out}")

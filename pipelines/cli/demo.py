@@ -1,0 +1,104 @@
+"""`forecast demo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from pipelines.cli import options
+from pipelines.cli.show import show_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pipelines.demo.run import Outcome
+
+
+@click.command("demo", short_help="Check, fit, backtest and forecast real data; write pictures.")
+@click.option("--out", type=click.Path(file_okay=False), default="demo-output", show_default=True, help="Folder.")
+@options.as_json
+def command(out: str, as_json: bool) -> None:
+    """Check, fit, backtest and forecast six real data sets; write pictures, forecasts and models.
+
+    The data ship inside statsmodels: CO2 (with its gaps), sunspots, El Nino, the Nile, US macro data (with
+    regressors), electrical equipment. The last points of each are held out and forecast.
+    """
+    from pipelines.demo.run import run_demo
+
+    folder = Path(out)
+    if as_json:
+        show_json([_plain(outcome) for outcome in run_demo(folder)])
+        return
+    from rich.console import Console
+
+    console = Console()
+    with console.status("reading") as status:
+        outcomes = run_demo(folder, lambda name: status.update(f"{name}: check, backtest, fit, forecast"))
+    _print(console, outcomes, folder)
+
+
+def _print(console: object, outcomes: Sequence[Outcome], folder: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not isinstance(console, Console):
+        raise TypeError("a rich console is needed")
+    first = Table(title="What the data are, and what was fitted", title_justify="left", header_style="bold")
+    for name in ("data", "points", "missing", "verdict", "status", "model", "roots outside"):
+        first.add_column(name, justify="right" if name in ("points", "missing") else "left")
+    for o in outcomes:
+        root = "yes" if o.report["roots_outside"] else "NO"
+        first.add_row(
+            o.dataset.name, str(o.check["n"]), str(o.check["n_missing"]), o.check["verdict"], o.report["status"],
+            o.report["order"], root,
+        )  # fmt: skip
+    console.print(first)
+    console.print(_scores(outcomes))
+    for o in outcomes:
+        if o.report["message"]:
+            console.print(f"  {o.dataset.name}: {o.report['message']}")
+    _tell_where(console, outcomes, folder)
+
+
+def _scores(outcomes: Sequence[Outcome]) -> object:
+    from rich.table import Table
+
+    table = Table(
+        title="Mean absolute scaled error: 3 rolling origins | the points held out (lower is better)",
+        title_justify="left", header_style="bold",
+    )  # fmt: skip
+    models = ["AutoAR", "Naive", "SeasonalNaive", "Drift"]
+    table.add_column("data")
+    for name in models:
+        table.add_column(name, justify="right")
+    table.add_column("in 95 % band", justify="right")
+    table.add_column("seconds", justify="right")
+    for o in outcomes:
+        cells = [f"{o.mase[m]:.2f} | {o.held_out[m]:.2f}" if m in o.mase else "-" for m in models]
+        table.add_row(o.dataset.name, *cells, f"{o.coverage:.0%}", f"{o.seconds:.1f}")
+    return table
+
+
+def _tell_where(console: object, outcomes: Sequence[Outcome], folder: Path) -> None:
+    click.echo(f"\nEverything is in {folder}/: for each data set")
+    click.echo("  forecast.png   history, forecast, 80 and 95 % bands, and what came")
+    click.echo("  forecasts.csv  the numbers")
+    click.echo("  model/         the fitted models: arrays and JSON")
+    if not any(path.suffix == ".png" for o in outcomes for path in o.files):
+        click.echo("  (no pictures: matplotlib is missing; pip install 'forecast-platform[plot]')")
+    click.echo(f"\nTry:  forecast predict {folder}/elnino/model --horizon 12")
+
+
+def _plain(outcome: Outcome) -> dict[str, object]:
+    return {
+        "data": outcome.dataset.name,
+        "verdict": outcome.check["verdict"],
+        "status": outcome.report["status"],
+        "model": outcome.report["order"],
+        "mase_backtest": outcome.mase,
+        "mase_held_out": outcome.held_out,
+        "coverage_95": outcome.coverage,
+        "files": [str(path) for path in outcome.files],
+    }

@@ -1,0 +1,39 @@
+"""`forecast predict MODEL`."""
+
+from __future__ import annotations
+
+import click
+
+from pipelines.cli import options
+from pipelines.cli.show import records, show_frame, show_json
+
+
+@click.command("predict", short_help="Forecast from a stored model to a Parquet or CSV file.")
+@click.argument("model", type=click.Path(file_okay=False))
+@click.option("--horizon", "-n", type=int, required=True, help="Steps ahead, 1 or more.")
+@click.option("--level", type=float, multiple=True, default=(80, 95), show_default=True, help="Coverage in percent.")
+@click.option("--future", type=click.Path(dir_okay=False), help="File with the future regressors.")
+@options.jobs
+@options.out
+@options.as_json
+def command(
+    model: str, horizon: int, level: tuple[float, ...], future: str | None, jobs: int, out: str | None, as_json: bool
+) -> None:
+    """Forecast every series of MODEL, a folder written by `Fitted.save`."""
+    from dataclasses import replace
+
+    import forecast as fc
+    from forecast.api.fitting import check_jobs
+    from pipelines.tables import read_table, write_table
+
+    fitted = replace(fc.load(model), n_jobs=check_jobs(jobs))
+    X_df = None if future is None else read_table(future, fitted.schema.time_col)
+    frame = fitted.predict(horizon, level=list(level), X_df=X_df)
+    if out:
+        write_table(frame, out)
+    if as_json:
+        show_json(records(frame))
+    elif out:
+        click.echo(f"{len(frame)} rows written to {out}")
+    else:
+        show_frame(frame, f"{fitted}, {horizon} steps ahead")

@@ -1,0 +1,1 @@
+"""`forecast demo`: the platform on the real data that ships inside statsmodels."""
