@@ -23,7 +23,7 @@ def check_table(
 ) -> pd.DataFrame:
     """Return `fc.stationarity` of a frame, with what was found on the way in beside each series."""
     import forecast as fc
-    from forecast.api.fitting import read_panel
+    from forecast.api.reading import read_panel
     from forecast.types import Status
 
     names: dict[str, Any] = {"id_col": id_col, "time_col": time_col, "target_col": target_col}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ def warm(progress: Callable[[str], object] = lambda name: None) -> dict[str, Any
     dict
         ``folder``, ``files`` (functions in the cache) and ``seconds``.
     """
-    import numba
+    from forecast.kernels._jit import cache_dir
 
     began = time.perf_counter()
     df = _frame()
@@ -32,7 +31,7 @@ def warm(progress: Callable[[str], object] = lambda name: None) -> dict[str, Any
         for name, step in STEPS.items():
             step(df)
             progress(name)
-    folder = Path(numba.config.CACHE_DIR)
+    folder = cache_dir()
     files = sum(1 for _ in folder.rglob("*.nbi"))
     return {"folder": str(folder), "files": files, "seconds": time.perf_counter() - began}
 

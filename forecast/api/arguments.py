@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import SupportsIndex
 
@@ -77,3 +78,19 @@ def check_models(model: object) -> list[Model]:
 def resolve_models(model: object, season_length: int) -> list[Model]:
     """Return `check_models`, with the season filled in where a model leaves it to the data."""
     return [with_season(one, season_length) for one in check_models(model)]
+
+
+def check_takes_exog(models: Sequence[Model], exog: Sequence[str]) -> None:
+    """Raise InputError when regressors are given and no model takes them."""
+    if exog and not any(getattr(model, "takes_exog", False) for model in models):
+        names = ", ".join(type(model).__name__ for model in models)
+        raise InputError(
+            f"exog was given, but {names} takes no regressors: use AutoAR, ARX, ARIMA or AutoARIMA"
+        )
+
+
+def check_jobs(n_jobs: object) -> int:
+    """Return the number of threads; -1 means one a core."""
+    if n_jobs == -1:
+        return os.cpu_count() or 1
+    return check_count("n_jobs (or -1 for all cores)", n_jobs)

@@ -1,4 +1,4 @@
-"""`stationarity`: is there a unit root, a season, a trend?"""
+"""`stationarity`: tests for a unit root, a season, a trend."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from forecast.api.arguments import check_count
-from forecast.api.fitting import check_jobs, read_panel
-from forecast.models.frames import Duplicates
+from forecast.api.arguments import check_count, check_jobs
+from forecast.api.reading import read_panel
 from forecast.models.freq import default_season_length
 from forecast.models.output import id_column
+from forecast.models.rows import Duplicates
 from forecast.models.stationarity import stationarity_table
 
 
@@ -37,8 +37,8 @@ def stationarity(
     Returns
     -------
     DataFrame
-        One row per series: ``unique_id, n, n_missing, adf, adf_p, kpss, kpss_p, pp, pp_p, seasonal_strength, d,
-        D, min_root, verdict``; `d` and `D` are the suggested differences. See
+        One row per series: ``unique_id, n, n_missing, adf, adf_p, kpss, kpss_p, pp, pp_p,
+        seasonal_strength, d, D, min_root, verdict``; `d` and `D` are the suggested differences. See
         `forecast.models.stationarity.stationarity_table` for the tests and the verdicts.
 
     Raises

@@ -10,12 +10,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forecast.api.arguments import check_count, check_horizon, check_levels, check_models, resolve_models
+from forecast.api.arguments import (
+    check_count,
+    check_horizon,
+    check_jobs,
+    check_levels,
+    check_models,
+    check_takes_exog,
+    resolve_models,
+)
+from forecast.api.reading import read_panel
 from forecast.api.window_table import CUTOFF
 from forecast.errors import InputError
 from forecast.models.clock import stamps
-from forecast.models.frames import to_panel
 from forecast.models.freq import default_season_length
+from forecast.models.output import id_column
 from forecast.models.panel import Panel
 from forecast.models.rows import Duplicates
 from forecast.models.schema import Schema
@@ -119,7 +128,7 @@ def cross_validation(
     duplicates
         ``"raise"``, ``"last"`` or ``"mean"``: what to do with two rows for one (id, time).
     n_jobs
-        Threads.
+        Threads; -1: all cores.
     progress
         True writes a line to the standard error stream; a function is called with fits done and fits in all.
 
@@ -134,7 +143,7 @@ def cross_validation(
         An argument makes no sense (before any work), the data cannot be used, or no series is longer than h.
     """
     h, levels = check_horizon(h), check_levels(level)
-    n_windows, n_jobs = check_count("n_windows", n_windows), check_count("n_jobs", n_jobs)
+    n_windows, n_jobs = check_count("n_windows", n_windows), check_jobs(n_jobs)
     step_size = None if step_size is None else check_count("step_size", step_size)
     input_size = None if input_size is None else check_count("input_size", input_size)
     season = None if season_length is None else check_count("season_length", season_length)
@@ -144,9 +153,8 @@ def cross_validation(
             raise InputError(
                 f"a model is called {one.alias!r}, which is a column of the result; give it an alias="
             )
-    panel, schema = to_panel(
-        df, freq, exog, id_col=id_col, time_col=time_col, target_col=target_col, duplicates=duplicates
-    )
+    check_takes_exog(check_models(model), exog)
+    panel, schema = read_panel(df, freq, exog, id_col, time_col, target_col, duplicates)
     season = season or default_season_length(panel.freq)
     models = resolve_models(model, season)
     tell = (_line if progress else None) if isinstance(progress, bool) else progress
@@ -159,7 +167,7 @@ def _to_frame(result: BacktestResult, schema: Schema, season_length: int) -> Cro
     start = panel.start[result.series]
     cutoff = stamps(panel.freq.times(start, result.origin - 1), panel.freq, schema)
     points = panel.freq.times(start[:, None], result.origin[:, None] + np.arange(h)).ravel()
-    ids = _ids(panel, result.series, schema)
+    ids = id_column(panel.ids, 1, schema).take(result.series).reset_index(drop=True)
     every = np.repeat(np.arange(w), h)
     columns: dict[str, Any] = {
         schema.id_col: ids.take(every).reset_index(drop=True),
@@ -178,14 +186,6 @@ def _to_frame(result: BacktestResult, schema: Schema, season_length: int) -> Cro
     frame.train = Training(panel, names, season_length, keys, result.series, result.origin)
     frame.notes = tuple(f"{panel.ids[i]}: {note}" for i, note in result.notes.items())
     return frame
-
-
-def _ids(panel: Panel, series: I64, schema: Schema) -> pd.Series[Any]:
-    """(w,) ids, of the type they had in the input."""
-    if schema.categories is not None:
-        dtype = pd.CategoricalDtype(list(schema.categories), ordered=schema.ordered)
-        return pd.Series(pd.Categorical(panel.ids, dtype=dtype)).take(series).reset_index(drop=True)
-    return pd.Series(panel.ids[series], dtype=schema.id_dtype)
 
 
 def _line(done: int, total: int) -> None:

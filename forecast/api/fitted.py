@@ -69,7 +69,8 @@ class Fitted:
         Returns
         -------
         DataFrame
-            ``unique_id, ds, <Model>, <Model>-lo-95, <Model>-hi-95``, h rows a series, in the order of the input.
+            ``unique_id, ds, <Model>, <Model>-lo-95, <Model>-hi-95``, h rows a series, in the order of
+            the input.
 
         Raises
         ------

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
-from forecast.api.arguments import check_models, resolve_models
+from forecast.api.arguments import check_jobs, check_models, check_takes_exog, resolve_models
 from forecast.api.fitted import Fitted
-from forecast.errors import InferredFrequency, InputError
-from forecast.models.frames import Duplicates, to_panel
+from forecast.api.reading import read_panel
 from forecast.models.freq import default_season_length
-from forecast.models.panel import Panel
-from forecast.models.schema import Schema
+from forecast.models.rows import Duplicates
 from forecast.models.spec import Model
 
 
@@ -65,38 +61,8 @@ def fit(
     """
     models = check_models(model)
     jobs = check_jobs(n_jobs)
+    check_takes_exog(models, exog)
     panel, schema = read_panel(df, freq, exog, id_col, time_col, target_col, duplicates)
     models = resolve_models(models, season_length or default_season_length(panel.freq))
-    if exog and not any(getattr(m, "takes_exog", False) for m in models):
-        names = ", ".join(type(m).__name__ for m in models)
-        raise InputError(
-            f"exog was given, but {names} takes no regressors: use AutoAR, ARX, ARIMA or AutoARIMA"
-        )
     records = tuple(m.fit(panel, jobs) for m in models)
     return Fitted(tuple(models), records, schema, panel, jobs)
-
-
-def read_panel(
-    df: Any,  # noqa: ANN401  # see `fit`
-    freq: str | int | None,
-    exog: Sequence[str],
-    id_col: str,
-    time_col: str,
-    target_col: str,
-    duplicates: Duplicates,
-) -> tuple[Panel, Schema]:
-    """`to_panel`, with a word about a frequency that had to be inferred."""
-    panel, schema = to_panel(
-        df, freq, exog, id_col=id_col, time_col=time_col, target_col=target_col, duplicates=duplicates
-    )
-    if schema.freq_inferred:
-        text = panel.freq.text
-        warnings.warn(f"freq was not given; inferred {text!r} from the data", InferredFrequency, stacklevel=3)
-    return panel, schema
-
-
-def check_jobs(n_jobs: int) -> int:
-    """Return the number of threads; -1 means one a core."""
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, int) or (n_jobs < 1 and n_jobs != -1):
-        raise InputError(f"n_jobs must be 1 or more, or -1 for all cores, got {n_jobs!r}")
-    return (os.cpu_count() or 1) if n_jobs == -1 else n_jobs

@@ -67,12 +67,11 @@ def simulate(fitted: Fitted, h: int, n_paths: int, seed: int, X_df: Any) -> pd.D
 
 
 def _long(records: Records, h: int, n_paths: int, fitted: Fitted, step: Any) -> pd.DataFrame:  # noqa: ANN401
-    one = to_frame(records.ids, last_times(records), records.freq, h, {}, fitted.schema)
+    one: pd.DataFrame = to_frame(records.ids, last_times(records), records.freq, h, {}, fitted.schema)
     n = records.n_series
     where = (np.arange(n)[:, None] * h + step).ravel()
     frame = one.iloc[where].reset_index(drop=True)
-    frame["path"] = np.tile(np.repeat(np.arange(n_paths), h), n)
-    return frame
+    return frame.assign(path=np.tile(np.repeat(np.arange(n_paths), h), n))
 
 
 def interval_columns(alias: str, ahead: Forecasts) -> dict[str, F64]:
@@ -90,9 +89,8 @@ def last_times(records: Records) -> I64:
 
 
 def _future(fitted: Fitted, h: int, X_df: Any) -> Mapping[str, F64]:  # noqa: ANN401  # a frame
-    names = list(dict.fromkeys(term.name for records in fitted.records for term in records.exog))
-    records = fitted.records[0]
-    return future_exog(records.ids, last_times(records), records.freq, h, names, X_df, fitted.schema)
+    records, schema = fitted.records[0], fitted.schema
+    return future_exog(records.ids, last_times(records), records.freq, h, schema.exog, X_df, schema)
 
 
 def _of(records: Records, future: Mapping[str, F64]) -> Mapping[str, F64] | None:

@@ -51,7 +51,7 @@ def aicc(records: Records) -> F64:
 
 
 def order_text(records: Records, i: int) -> str:
-    """ "AR(3)", "AR[1,2,24]", "(2,1,1)(0,1,1)[12]", with "log " in front of a model of logarithms."""
+    """Return AR(3), AR[1,2,24] or (2,1,1)(0,1,1)[12], with "log" in front of a model of logarithms."""
     family = Family(int(records.family[i]))
     name = {Family.NAIVE: "Naive", Family.DRIFT: "Drift"}.get(family)
     if family is Family.SEASONAL_NAIVE:

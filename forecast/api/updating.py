@@ -20,10 +20,9 @@ from forecast.types import I64, Status
 
 def update(fitted: Fitted, new_df: Any) -> Fitted:  # noqa: ANN401  # a frame
     """See `Fitted.update`."""
-    names = list(dict.fromkeys(term.name for records in fitted.records for term in records.exog))
     schema, records = fitted.schema, fitted.records[0]
     new, _ = to_panel(
-        new_df, _freq(records), names,
+        new_df, _freq(records), schema.exog,
         id_col=schema.id_col, time_col=schema.time_col, target_col=schema.target_col,
     )  # fmt: skip
     panel = follow(records, new)

@@ -28,7 +28,8 @@ class AR:
         "burg" (always stationary; default for a plain AR), "ols" (conditional least squares, as
         statsmodels' AutoReg; default with trend="ct", seasonal or a lag subset), "mle" (exact
         Gaussian likelihood) or "yule_walker" (biased near the unit circle: for comparison).
-        A series with gaps is fitted by exact likelihood whatever the method, and says so.
+        A series with gaps is fitted by exact likelihood whatever the method, or, where there is a
+        trend, a season or a lag subset, by least squares on its complete rows; its message says which.
     trend
         "n", "c" (constant) or "ct" (constant and slope).
     seasonal

@@ -58,7 +58,7 @@ def _routes(plan: Plan, found: Triage, panel: Panel, backend: str) -> list[tuple
     if plan.pure:
         return [(complete, _fit_pure), (gapped, _fit_gapped)]
     if plan.method != "ols":
-        return [(np.union1d(complete, gapped), fit_detrended)]
+        return [(complete, fit_detrended), (gapped, fit_regression)]
     return [(np.union1d(complete, gapped), fit_regression)]
 
 
@@ -68,8 +68,8 @@ def _fit_rows(
     draft = fitter(plan, _part(scaled, rows), jobs)
     bad = np.flatnonzero(~draft.ok)
     for i in bad:
-        reason = draft.messages.get(int(i), "too few points for the lags asked for; naive instead")
-        found.reject(rows[[i]], Status.TOO_SHORT, reason)
+        status, reason = draft.reasons.get(int(i), _too_short(plan, int(found.observed[rows[i]])))
+        found.reject(rows[[i]], status, reason)
     good = np.flatnonzero(draft.ok)
     if not good.size:
         return [], []
@@ -80,6 +80,11 @@ def _fit_rows(
     draft = draft.take(good) if bad.size else draft
     season = max(1, plan.season)
     return [ar_records(_part(panel, kept), draft, status, found.scale[kept], notes, season, jobs)], [kept]
+
+
+def _too_short(plan: Plan, observed: int) -> tuple[Status, str]:
+    lags = f"lag {plan.lags[-1]}" if len(plan.lags) and not plan.criterion else "the model"
+    return Status.TOO_SHORT, f"{observed} observed points are too few for {lags}; naive instead"
 
 
 def _part(panel: Panel, rows: I64) -> Panel:
@@ -102,7 +107,24 @@ def _fit_pure(plan: Plan, panel: Panel, jobs: int) -> Draft:
     over_rows(work, n, jobs)
     if plan.method != "ols":
         _center_to_intercept(draft)
-    return _close(plan, panel, draft, ok)
+        return _close(plan, panel.lengths, draft, ok)
+    draft = _close(plan, panel.lengths - draft.order, draft, ok)
+    _replace_exact(plan, panel, draft, jobs)
+    return draft
+
+
+def _replace_exact(plan: Plan, panel: Panel, draft: Draft, jobs: int) -> None:
+    """Fit by Burg's method what least squares refuses though it is long enough: no residual is left."""
+    need = 3 + int(plan.const) + (0 if plan.criterion else 2 * len(plan.lags))
+    rows = np.flatnonzero(~draft.ok & (panel.lengths >= need))
+    if not rows.size:
+        return
+    exact = _fit_pure(replace(plan, method="burg"), _part(panel, rows), jobs)
+    for name in ("phi", "const", "sigma2", "loglik", "order", "n_params", "n_used", "ok"):
+        getattr(draft, name)[rows] = getattr(exact, name)
+    for i in rows.tolist():
+        draft.messages[i] = "its past predicts it exactly: Burg's method in place of least squares"
+        draft.reasons[i] = (Status.FAILED, "its past predicts it exactly: no variance; naive instead")
 
 
 def _fit_gapped(plan: Plan, panel: Panel, jobs: int) -> Draft:
@@ -113,15 +135,15 @@ def _fit_gapped(plan: Plan, panel: Panel, jobs: int) -> Draft:
 
     def work(first: int, last: int) -> None:
         fit_gaps(
-            panel.values, panel.indptr, np.arange(first, last), m, plan.criterion, plan.const,
+            panel.values, panel.indptr, np.arange(first, last, dtype=np.int64), m, plan.criterion, bool(plan.const),
             draft.phi, draft.const, draft.sigma2, draft.order, ic, draft.loglik, ok,
         )  # fmt: skip
 
     over_rows(work, n, jobs)
-    note = "gaps: fitted by exact likelihood (Kalman filter)"
-    draft.messages = dict.fromkeys(range(n), note)
+    draft.messages = dict.fromkeys(range(n), "gaps: fitted by exact likelihood (Kalman filter)")
     _center_to_intercept(draft)
-    return _close(plan, panel, draft, ok)
+    seen = np.concatenate([[0], np.cumsum(~np.isnan(panel.values))])
+    return _close(plan, np.diff(seen[panel.indptr]), draft, ok)
 
 
 def _center_to_intercept(draft: Draft) -> None:
@@ -129,10 +151,11 @@ def _center_to_intercept(draft: Draft) -> None:
     draft.const *= 1.0 - draft.phi.sum(axis=1)
 
 
-def _close(plan: Plan, panel: Panel, draft: Draft, ok: U8) -> Draft:
+def _close(plan: Plan, n_used: I64, draft: Draft, ok: U8) -> Draft:
+    """Write which fits hold, and what they count; a fixed order is kept whole or not at all."""
     draft.ok = (ok == 1) & (draft.sigma2 > 0)
     if plan.criterion == 0:
         draft.ok &= draft.order == len(plan.lags)
     draft.n_params = draft.order + int(plan.const) + 1
-    draft.n_used = panel.lengths - (draft.order if plan.method == "ols" else 0)
+    draft.n_used = n_used
     return draft

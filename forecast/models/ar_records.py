@@ -50,7 +50,7 @@ def ar_records(
         p=draft.order.astype(np.int32), d=_none(n), q=_none(n), P=_none(n), D=_none(n), Q=_none(n),
         phi=draft.phi[:, :width].copy(), const=draft.const, sigma2=draft.sigma2,
         levels=np.zeros((n, max(1, width))), slope=draft.slope, seasonal=draft.seasonal,
-        beta=draft.beta, exog=draft.exog, exog_tail=_exog_tail(panel, draft.exog), scale=scale,
+        beta=draft.beta, exog=draft.exog, exog_tail=exog_tail(panel, draft.exog), scale=scale,
         param_cov=draft.param_cov, loglik=draft.loglik,
         n_params=draft.n_params.astype(np.int32), n_used=draft.n_used.astype(np.int32), messages=notes,
     )  # fmt: skip
@@ -121,13 +121,17 @@ def _none(n: int) -> np.ndarray[tuple[int], np.dtype[np.int32]]:
     return np.zeros(n, dtype=np.int32)
 
 
-def _exog_tail(panel: Panel, exog: tuple[ExogTerm, ...]) -> F64:
-    """(n, names, max lag) last values of the regressors that enter with a lag, newest first."""
+def exog_tail(panel: Panel, exog: tuple[ExogTerm, ...]) -> F64:
+    """(n, names, max lag) last values of the regressors that enter with a lag, newest first.
+
+    NaN where a value that a forecast needs is missing; 0 beyond the lags of a regressor.
+    """
     names = lagged_names(exog)
     reach = max((term.lag for term in exog), default=0)
     out = np.zeros((panel.n_series, len(names), reach))
-    where = panel.indptr[1:, None] - 1 - np.arange(reach)
     for j, name in enumerate(names):
+        need = max(term.lag for term in exog if term.name == name)
+        where = panel.indptr[1:, None] - 1 - np.arange(need)
         inside = where >= panel.indptr[:-1, None]
-        out[:, j] = np.where(inside, panel.exog[name][np.maximum(where, 0)], 0.0)
+        out[:, j, :need] = np.where(inside, panel.exog[name][np.maximum(where, 0)], np.nan)
     return out

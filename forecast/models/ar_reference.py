@@ -8,7 +8,7 @@ from forecast.errors import InputError
 from forecast.models.ar_spec import CRITERIA, Plan
 from forecast.models.draft import Draft, empty_draft
 from forecast.models.panel import Panel
-from forecast.types import F64
+from forecast.types import F64, Status
 
 _NAMES = {code: name for name, code in CRITERIA.items()}
 
@@ -30,7 +30,7 @@ def fit_reference(plan: Plan, panel: Panel, jobs: int = 1) -> Draft:
         try:
             _fit_one(plan, panel.series(i), draft, i)
         except (ValueError, np.linalg.LinAlgError) as error:
-            draft.messages[i] = f"statsmodels: {error}; naive instead"
+            draft.reasons[i] = (Status.FAILED, f"statsmodels: {error}; naive instead")
     return draft
 
 

@@ -8,12 +8,13 @@ from forecast.kernels.arx_ols import fit_arx
 from forecast.kernels.burg import fit_burg
 from forecast.kernels.lasso import fit_lasso
 from forecast.kernels.yule_walker import fit_yule_walker
+from forecast.models.ar_records import exog_tail
 from forecast.models.ar_spec import Plan
 from forecast.models.assemble import lagged_names
 from forecast.models.draft import Draft, empty_draft
 from forecast.models.panel import Panel
 from forecast.models.threads import over_rows
-from forecast.types import F64, I64, U8
+from forecast.types import F64, I64, U8, Status
 
 # Beyond this many coefficients the covariance (k^2 doubles a series) outweighs the data of a short
 # series; intervals then use the asymptotic covariance of the lags alone.
@@ -43,31 +44,31 @@ def fit_regression(plan: Plan, panel: Panel, jobs: int = 1) -> Draft:
     draft = _draft(plan, columns, coef, sigma2, kept, used)
     if size:
         draft.param_cov = {i: _squeeze(cov[i], kept[i]) for i in np.flatnonzero(draft.ok).tolist()}
+    _reject_unknown_past(panel, draft)
     _note_gaps(panel, draft)
     return draft
 
 
 def fit_detrended(plan: Plan, panel: Panel, jobs: int = 1) -> Draft:
-    """Trend and season by least squares, then Burg or Yule-Walker on what is left (two steps)."""
+    """Trend and season by least squares, then Burg or Yule-Walker on what is left; complete series."""
     mean = fit_regression(Plan(plan.lags[:0], 0, "ols", plan.const, plan.slope, plan.season), panel, jobs)
     residuals = panel.values - _mean_function(mean, panel)
     n, m = panel.n_series, len(plan.lags)
     draft = empty_draft(n, m)
     ic, ok, none = np.empty((n, m + 1)), np.zeros(n, dtype=np.uint8), np.empty(n)
     kernel = fit_burg if plan.method == "burg" else fit_yule_walker
-    complete = ~np.add.reduceat(np.isnan(panel.values), panel.indptr[:-1]).astype(np.bool_)
 
     def work(first: int, last: int) -> None:
         kernel(
-            residuals, panel.indptr, first, last, m, plan.criterion, False,
+            residuals, panel.indptr, first, last, m, plan.criterion, 0,
             draft.phi, none, draft.sigma2, draft.order, ic, draft.loglik, ok,
         )  # fmt: skip
 
     over_rows(work, n, jobs)
-    draft.ok = ok.astype(np.bool_) & mean.ok & complete
-    draft.messages = dict.fromkeys(
-        np.flatnonzero(~complete).tolist(), "gaps: a trend or season then needs method='ols'; naive instead"
-    )
+    draft.ok = ok.astype(np.bool_) & mean.ok & (draft.sigma2 > 0)
+    if plan.criterion == 0:
+        draft.ok &= draft.order == m
+    draft.reasons = mean.reasons
     draft.regression = True
     draft.const, draft.slope, draft.seasonal = mean.const, mean.slope, mean.seasonal
     draft.n_params, draft.n_used = mean.n_params + draft.order, panel.lengths
@@ -108,6 +109,8 @@ def _draft(plan: Plan, at: _Columns, coef: F64, sigma2: F64, kept: U8, used: I64
     draft.beta, draft.exog = coef[:, at.terms : at.lags].copy(), plan.exog
     draft.sigma2, draft.n_used = sigma2, used
     draft.ok = (used > 0) & (sigma2 > 0)
+    no_residual = (Status.FAILED, "the regression leaves no residual: no variance; naive instead")
+    draft.reasons = dict.fromkeys(np.flatnonzero((used > 0) & ~draft.ok).tolist(), no_residual)
     draft.n_params = kept.sum(axis=1).astype(np.int64) + 1
     with np.errstate(divide="ignore", invalid="ignore"):
         draft.loglik = -0.5 * used * (np.log(2 * np.pi * sigma2) + 1.0)
@@ -127,6 +130,16 @@ def _note_collinear(plan: Plan, at: _Columns, kept: U8, draft: Draft) -> None:
         draft.messages[int(i)] = f"left out, constant or linear in other regressors: {names}"
 
 
+def _reject_unknown_past(panel: Panel, draft: Draft) -> None:
+    """Without the last values of a lagged regressor there is no forecast."""
+    unknown = np.isnan(exog_tail(panel, draft.exog)).any(axis=(1, 2))
+    names = ", ".join(lagged_names(draft.exog))
+    why = f"a lagged regressor ({names}) is missing at one of the last times; naive instead"
+    for i in np.flatnonzero(unknown & draft.ok).tolist():
+        draft.ok[i] = False
+        draft.reasons[i] = (Status.FAILED, why)
+
+
 def _note_gaps(panel: Panel, draft: Draft) -> None:
     missing = np.add.reduceat(np.isnan(panel.values).astype(np.int64), panel.indptr[:-1])
     for i in np.flatnonzero(missing):
@@ -135,6 +148,8 @@ def _note_gaps(panel: Panel, draft: Draft) -> None:
 
 
 def _largest_lag(phi: F64) -> I64:
+    if not phi.shape[1]:
+        return np.zeros(len(phi), dtype=np.int64)
     used = phi != 0
     return np.where(used.any(axis=1), phi.shape[1] - np.argmax(used[:, ::-1], axis=1), 0).astype(np.int64)
 

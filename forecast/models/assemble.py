@@ -68,7 +68,8 @@ def _merge(values: Sequence[NDArray[Any]], rows: Sequence[I64], n: int) -> NDArr
     widths = [max(sizes) for sizes in zip(*(v.shape[1:] for v in values), strict=True)]
     out = np.zeros((n, *widths), dtype=values[0].dtype)
     for value, where in zip(values, rows, strict=True):
-        out[(where, *(slice(k) for k in value.shape[1:]))] = value
+        at: tuple[Any, ...] = (where, *(slice(k) for k in value.shape[1:]))
+        out[at] = value
     return out
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 
@@ -14,7 +14,16 @@ from forecast.models.assemble import place, take
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Form, Records
 from forecast.models.scaling import rescale
+from forecast.models.triage import exact_lines
 from forecast.types import F64, I64, U8, Status
+
+_WHY: Final = {
+    Status.GAPS: "gaps: a step over k points counts as the sum of k steps",
+    Status.RESCALED: "values so large or small that they are kept in units of a power of two",
+    Status.CONSTANT: "every observed value is the same: the interval has no width",
+    Status.TOO_SHORT: "too few points to tell how far the next one may be: no interval",
+    Status.ALL_MISSING: "no observed value: nothing to forecast",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +84,7 @@ class Drift:
 
 
 def fallback(panel: Panel, rows: I64, status: U8, messages: Mapping[int, str]) -> Records:
-    """Naive records for `rows` of a panel whose wanted model could not be fitted.
+    """Naive records for `rows` of a panel whose wanted model could not be fitted; drift for exact lines.
 
     Parameters
     ----------
@@ -84,7 +93,14 @@ def fallback(panel: Panel, rows: I64, status: U8, messages: Mapping[int, str]) -
     messages
         Sentences by position within `rows`.
     """
-    return walk(panel.take(rows), Family.NAIVE, status=status, messages=messages)
+    part = panel.take(rows)
+    naive = walk(part, Family.NAIVE, status=status, messages=messages)
+    lines = exact_lines(part.values, part.indptr)
+    if not lines.any():
+        return naive
+    drift = walk(part, Family.DRIFT, status=status, messages=messages)
+    line, rest = np.flatnonzero(lines), np.flatnonzero(~lines)
+    return place([take(drift, line), take(naive, rest)], [line, rest], len(rows)) if rest.size else drift
 
 
 def walk(
@@ -107,7 +123,7 @@ def walk(
     drift = family is Family.DRIFT
     fit_walk(values, panel.indptr, 0, n, season, drift, levels, age, slope, sigma2, used)
     _fill_seasons(levels)
-    found = _statuses(panel, scale, levels, sigma2) if status is None else status
+    found = _statuses(panel, scale, levels, sigma2, slope) if status is None else status
     return Records(
         ids=panel.ids,
         freq=panel.freq,
@@ -133,7 +149,7 @@ def walk(
         loglik=_loglik(sigma2, used),
         n_params=np.full(n, 2 if drift else 1, dtype=np.int32),
         n_used=used.astype(np.int32),
-        messages=dict(panel.notes if messages is None else messages),
+        messages=_reasons(panel, found) if messages is None else dict(messages),
     )
 
 
@@ -150,13 +166,20 @@ def _unseen(age: F64, sigma2: F64) -> dict[int, F64]:
     return {int(i): np.diag(age[i] * sigma2[i]) for i in np.flatnonzero(age.any(axis=1))}
 
 
-def _statuses(panel: Panel, scale: F64, levels: F64, sigma2: F64) -> U8:
+def _statuses(panel: Panel, scale: F64, levels: F64, sigma2: F64, slope: F64) -> U8:
     status = panel.status.copy()
     status[(status == Status.OK) & (scale != 1.0)] = Status.RESCALED
-    status[(status < Status.GUARDED) & (sigma2 == 0)] = Status.CONSTANT
+    same = (sigma2 == 0) & (slope == 0) & (levels.max(axis=1) == levels.min(axis=1))
+    status[(status < Status.GUARDED) & same] = Status.CONSTANT
     status[(status < Status.GUARDED) & np.isnan(sigma2)] = Status.TOO_SHORT
     status[np.isnan(levels).all(axis=1)] = Status.ALL_MISSING
     return status
+
+
+def _reasons(panel: Panel, status: U8) -> dict[int, str]:
+    """A sentence for every series that is not plain, after what was found on the way in."""
+    found = {int(i): _WHY[Status(status[i])] for i in np.flatnonzero(status) if status[i] in _WHY}
+    return found | dict(panel.notes)
 
 
 def _loglik(sigma2: F64, used: I64) -> F64:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 
 from forecast.models.records import ExogTerm
-from forecast.types import F64, I64, Bool
+from forecast.types import F64, I64, Bool, Status
 
 
 @dataclass(slots=True, eq=False)
@@ -24,7 +24,7 @@ class Draft:
     n_params: I64
     n_used: I64
     ok: Bool
-    """(n,) False where the fit did not work out; `reason` says why."""
+    """(n,) False where the fit did not work out; `reasons` says why unless there were too few points."""
     regression: bool = False
     """True: const, slope and seasonal are the mean function; False: they enter the recursion."""
     slope: F64 = field(default_factory=lambda: np.zeros(0))
@@ -33,6 +33,7 @@ class Draft:
     exog: tuple[ExogTerm, ...] = ()
     param_cov: dict[int, F64] = field(default_factory=dict)
     messages: dict[int, str] = field(default_factory=dict)
+    reasons: dict[int, tuple[Status, str]] = field(default_factory=dict)
     dropped: I64 = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     """Rows in which a regressor was left out as collinear."""
 

@@ -92,7 +92,7 @@ def to_panel(
     grid = _infer(clock, rows) if grid is None else parse_freq(grid, clock.tz)
     if grid.wall:
         rows = replace(rows, times=clock.local(rows.times))
-    schema = _schema(frame[id_col], clock, (id_col, time_col, target_col), inferred=freq is None)
+    schema = _schema(frame[id_col], clock, (id_col, time_col, target_col), inferred=freq is None, exog=names)
     return lay_out(rows, grid, clock.scale, target_col), schema
 
 
@@ -118,14 +118,15 @@ def _check_finite(columns: Mapping[str, F64], ids: pd.Series[Any], times: pd.Ser
             )
 
 
-def _schema(ids: pd.Series[Any], clock: Clock, names: tuple[str, str, str], *, inferred: bool) -> Schema:
+def _schema(ids: pd.Series[Any], clock: Clock, names: tuple[str, str, str], *, inferred: bool, exog: tuple[str, ...]
+) -> Schema:
     dtype, name = ids.dtype, str(ids.dtype)
     if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA:
         name = f"string[{dtype.storage}]"  # its own name leaves out where the text lies
     categories, ordered = None, False
     if isinstance(dtype, pd.CategoricalDtype):
         categories, ordered = tuple(dtype.categories.tolist()), bool(dtype.ordered)
-    return Schema(*names, name, categories, ordered, clock.dtype, clock.tz, inferred)
+    return Schema(*names, name, categories, ordered, clock.dtype, clock.tz, inferred, exog)
 
 
 def _infer(clock: Clock, rows: Rows) -> Freq:

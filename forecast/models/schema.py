@@ -28,6 +28,8 @@ class Schema:
         Time zone of the time stamps, by name.
     freq_inferred
         True when the frequency was not given but found in the data: worth telling.
+    exog
+        Names of the regressors: what a future frame has to hold.
     """
 
     id_col: str = "unique_id"
@@ -39,11 +41,13 @@ class Schema:
     time_dtype: str = "datetime64[ns]"
     tz: str | None = None
     freq_inferred: bool = False
+    exog: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """Return plain values that JSON can hold; `from_json` is the inverse."""
         plain: dict[str, object] = asdict(self)
         plain["categories"] = None if self.categories is None else list(self.categories)
+        plain["exog"] = list(self.exog)
         return plain
 
     @classmethod
@@ -63,4 +67,8 @@ class Schema:
         categories = values.get("categories")
         if isinstance(categories, list):
             values["categories"] = tuple(categories)
+        exog = values.get("exog", [])
+        if not isinstance(exog, list) or not all(isinstance(name, str) for name in exog):
+            raise ArtifactError(f"frame schema has exog {exog!r}, needs a list of names")
+        values["exog"] = tuple(exog)
         return cls(**values)  # type: ignore[arg-type]  # names are checked above, types are those to_json wrote

@@ -9,7 +9,12 @@ import numpy as np
 from forecast.kernels.summary import summarise
 from forecast.models.panel import Panel
 from forecast.models.scaling import rescale
-from forecast.types import F64, I64, U8, Status
+from forecast.types import F64, I64, U8, Bool, Status
+
+# Three equal second differences in a row: fewer happen by chance in short series of whole numbers.
+_SHORTEST_LINE = 5
+# a + b t in float64 is off by about one rounding, and a second difference holds four such values.
+_ROUNDING = 8 * 2.0**-52
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +73,33 @@ def triage(panel: Panel, min_observed: int = 3) -> Triage:
     )
     same = fine & (low == high) & (observed > 1)
     found.reject(np.flatnonzero(same), Status.CONSTANT, "every observed value is the same; naive instead")
-    found.reject(
-        np.flatnonzero(fine & (observed == 0)), Status.ALL_MISSING, "no observed value: nothing to forecast"
-    )
+    lines = np.flatnonzero(fine & ~same & exact_lines(values, panel.indptr))
+    found.reject(lines, Status.CONSTANT, "every step is the same: the line is carried on (drift)")
+    empty = np.flatnonzero((observed == 0) & (panel.status != Status.NOT_FINITE))
+    found.reject(empty, Status.ALL_MISSING, "no observed value: nothing to forecast")
     return found
+
+
+def exact_lines(values: F64, indptr: I64) -> Bool:
+    """(n,) True for series that rise or fall by the same step at every point, up to rounding.
+
+    Such a series has a unit root and no innovations: no autoregression can be estimated from it.
+    """
+    first = indptr[:-1]
+    found = np.diff(indptr) >= _SHORTEST_LINE
+    for k in range(_SHORTEST_LINE - 2):  # nearly all others are out after a look at their first points
+        rows = np.flatnonzero(found)
+        found[rows] = _straight(values, first[rows] + k)
+    for row in np.flatnonzero(found):
+        inner = np.arange(first[row], indptr[row + 1] - 2)
+        found[row] = bool(_straight(values, inner).all()) and values[first[row]] != values[first[row] + 1]
+    return found
+
+
+def _straight(values: F64, at: I64) -> Bool:
+    """Whether three successive values from each position `at` lie on a line."""
+    a, b, c = values[at], values[at + 1], values[at + 2]
+    size = np.maximum(np.maximum(np.abs(a), np.abs(b)), np.abs(c))
+    with np.errstate(over="ignore", invalid="ignore"):
+        straight: Bool = np.abs(a - 2.0 * b + c) <= _ROUNDING * size
+    return straight

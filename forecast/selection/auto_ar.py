@@ -17,7 +17,7 @@ from forecast.models.records import Records
 from forecast.models.triage import Triage, triage
 from forecast.selection.candidates import Candidate, for_complete, for_gapped, for_regressors
 from forecast.selection.tournament import play
-from forecast.types import I64, Status
+from forecast.types import I64
 
 # Half of the panels at hand have less than ten seasons; a longer memory than this costs time and is
 # not found anyway.

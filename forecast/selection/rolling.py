@@ -32,18 +32,19 @@ class Origins:
     @property
     def usable(self) -> Bool:
         """(n,) whether a series has at least one origin."""
-        return (self.cuts > 0).any(axis=0)
+        return np.greater(self.cuts.max(axis=0), 0)
 
 
 def place_origins(panel: Panel, h: int, n_windows: int, shortest: int) -> Origins:
     """Spread origins over the end of each series.
 
-    The horizon is `h`, or a fifth of a shorter series; successive origins are half a horizon
-    apart, and none leaves fewer than `shortest` observed points or less than half the series to fit to.
+    The horizon is `h`, or a fifth of a shorter series. The origins cover the last third of the series, at
+    least half a horizon apart, so that one regime does not decide; none leaves fewer than `shortest`
+    observed points or less than half the series to fit to.
     """
     lengths = panel.lengths
     horizon = np.maximum(np.minimum(h, lengths // 5), 1)
-    step = np.maximum(horizon // 2, 1)
+    step = np.maximum(np.maximum(horizon // 2, (lengths // 3 - horizon) // n_windows), 1)
     cuts = lengths - horizon - np.arange(n_windows)[:, None] * step
     cuts = np.where(cuts >= np.maximum(shortest, lengths // 2), cuts, 0)
     seen = np.concatenate([[0], np.cumsum(~np.isnan(panel.values))])
@@ -99,4 +100,5 @@ def score(fit: Fit, panel: Panel, origins: Origins, h: int, jobs: int = 1) -> Sc
 
 def _following(panel: Panel, cuts: I64, h: int) -> I64:
     """(n, h) positions of the points after each cut; past the end, of the last point."""
-    return np.minimum(panel.indptr[:-1, None] + cuts[:, None] + np.arange(h), panel.indptr[1:, None] - 1)
+    where: I64 = panel.indptr[:-1, None] + cuts[:, None] + np.arange(h)
+    return np.minimum(where, panel.indptr[1:, None] - 1)

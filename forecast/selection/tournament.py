@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -14,7 +15,7 @@ from forecast.models.panel import Panel
 from forecast.models.records import Family, Records
 from forecast.selection.candidates import Candidate, baselines
 from forecast.selection.rolling import Scores, place_origins, score
-from forecast.types import F64, I64, Status
+from forecast.types import F64, I64, Bool, Status
 
 # Horizon of the comparison where there is no season: about what yearly and weekly users ask for.
 _PLAIN_HORIZON: Final = 6
@@ -51,9 +52,7 @@ def play(
     players = [*candidates, *baselines(season)]
     h = min(season, _LONGEST_HORIZON) if season > 1 else _PLAIN_HORIZON
     origins = place_origins(panel, h, n_windows, _SHORTEST)
-    table = _tabulate(
-        players, [score(lambda p, c=c: c.fit(p, jobs), panel, origins, h, jobs) for c in players]
-    )
+    table = _tabulate(players, [score(partial(_fit, c, jobs), panel, origins, h, jobs) for c in players])
     k = len(candidates)
     first = table.handicapped[:k].argmin(axis=0)
     rival = k + table.mae[k:].argmin(axis=0)
@@ -74,6 +73,10 @@ def play(
         parts.append(fallback(panel, short, np.full(len(short), Status.TOO_SHORT, dtype=np.uint8), why))
         places.append(short)
     return place(parts, places, panel.n_series)
+
+
+def _fit(player: Candidate, jobs: int, panel: Panel) -> tuple[Records, Bool]:
+    return player.fit(panel, jobs)
 
 
 def _tabulate(players: Sequence[Candidate], scores: Sequence[Scores]) -> _Table:
@@ -103,9 +106,8 @@ def _refit(
         beaten = table.mae[first[rows], rows]
         name = Family(int(records.family[0])).name.lower().replace("_", " ")
         for i, row in enumerate(rows):
-            notes[i] = (
-                f"{name} had the smaller error inside the training data ({table.mae[j, row]:.4g} < {beaten[i]:.4g})"
-            )
+            gain = f"({table.mae[j, row]:.4g} < {beaten[i]:.4g})"
+            notes[i] = f"{name} had the smaller error inside the training data {gain}"
     else:
         notes = {**part.notes, **notes}
     count = table.count[j, rows]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from importlib import import_module
 from typing import Final
 
 import click
 
 import forecast
-from forecast.errors import ForecastError
+from forecast.errors import ForecastError, InferredFrequency
 from pipelines.errors import PipelineError
 
 # Name, module and the line that `forecast --help` shows; a test holds these to the commands themselves.
@@ -42,13 +43,21 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Turn errors of ours into one line on stderr and exit 1; wrong usage exits 2 (click)."""
         try:
-            return super().invoke(ctx)
+            with warnings.catch_warnings():
+                warnings.simplefilter("always", InferredFrequency)
+                warnings.showwarning = _say
+                return super().invoke(ctx)
         except (ForecastError, PipelineError) as error:
             click.echo(f"forecast {ctx.invoked_subcommand}: {error}", err=True)
             ctx.exit(1)
         except OSError as error:
             click.echo(f"forecast {ctx.invoked_subcommand}: {error.strerror}: {error.filename}", err=True)
             ctx.exit(1)
+
+
+def _say(message: Warning | str, *_: object, **__: object) -> None:
+    """Print a warning for people at a terminal: one line, no source."""
+    click.echo(f"note: {message}", err=True)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from typing import Literal
+
 import click
 
 from pipelines.cli import options
@@ -12,7 +15,8 @@ from pipelines.cli.show import records, show_frame, show_json
 @click.argument("input", type=click.Path(dir_okay=False))
 @click.option("--horizon", "-n", type=int, required=True, help="Steps ahead, 1 or more.")
 @click.option(
-    "--model", "models", multiple=True, default=("AutoAR", "SeasonalNaive", "Naive", "Drift"), show_default=True,
+    "--model", "models", multiple=True, show_default=True,
+    default=("AutoAR", "SeasonalNaive", "Naive", "Drift"),
     help="Name, or name and arguments as JSON: 'AR {\"lags\": 3}'. May be repeated.",
 )  # fmt: skip
 @click.option("--windows", default=3, show_default=True, help="Origins.")
@@ -25,7 +29,7 @@ from pipelines.cli.show import records, show_frame, show_json
 @options.out
 @options.as_json
 def command(
-    input: str,  # noqa: A002  # the name users see
+    input: str,  # the name users see
     horizon: int,
     models: tuple[str, ...],
     windows: int,
@@ -36,7 +40,7 @@ def command(
     id_col: str,
     time_col: str,
     target_col: str,
-    duplicates: str,
+    duplicates: Literal["raise", "last", "mean"],
     season_length: int | None,
     jobs: int,
     out: str | None,
@@ -51,12 +55,14 @@ def command(
     from pipelines.tables import read_table, write_table
 
     specs = [parse_model(text) for text in models]
-    cv = fc.cross_validation(
-        read_table(input, time_col), model=specs, h=horizon, n_windows=windows, step_size=step,
-        refit=not no_refit, freq=options.parse_freq(freq), exog=list(exog), season_length=season_length,
-        id_col=id_col, time_col=time_col, target_col=target_col, duplicates=duplicates, n_jobs=jobs,
-        progress=not as_json,
-    )  # fmt: skip
+    frame = read_table(input, time_col)
+    with click.progressbar(length=windows * len(specs), label="fitting", file=sys.stderr) as bar:
+        cv = fc.cross_validation(
+            frame, model=specs, h=horizon, n_windows=windows, step_size=step,
+            refit=not no_refit, freq=options.parse_freq(freq), exog=list(exog), season_length=season_length,
+            id_col=id_col, time_col=time_col, target_col=target_col, duplicates=duplicates, n_jobs=jobs,
+            progress=lambda done, total: bar.update(done - bar.pos),
+        )  # fmt: skip
     table = fc.evaluate(cv)
     if out:
         write_table(cv, out)

@@ -16,7 +16,7 @@ from pipelines.cli.show import records, show_frame, show_json
 @options.out
 @options.as_json
 def command(
-    input: str,  # noqa: A002  # the name users see
+    input: str,  # the name users see
     freq: str | None,
     id_col: str,
     time_col: str,

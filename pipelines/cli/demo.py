@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.table import Table
 
 from pipelines.cli import options
 from pipelines.cli.show import show_json
+from pipelines.demo.run import run_demo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
 
 
 @click.command("demo", short_help="Check, fit, backtest and forecast real data; write pictures.")
-@click.option("--out", type=click.Path(file_okay=False), default="demo-output", show_default=True, help="Folder.")
+@click.option(
+    "--out", type=click.Path(file_okay=False), default="demo-output", show_default=True, help="Folder."
+)
 @options.as_json
 def command(out: str, as_json: bool) -> None:
     """Check, fit, backtest and forecast six real data sets; write pictures, forecasts and models.
@@ -25,63 +30,56 @@ def command(out: str, as_json: bool) -> None:
     The data ship inside statsmodels: CO2 (with its gaps), sunspots, El Nino, the Nile, US macro data (with
     regressors), electrical equipment. The last points of each are held out and forecast.
     """
-    from pipelines.demo.run import run_demo
-
     folder = Path(out)
     if as_json:
         show_json([_plain(outcome) for outcome in run_demo(folder)])
         return
-    from rich.console import Console
-
     console = Console()
     with console.status("reading") as status:
         outcomes = run_demo(folder, lambda name: status.update(f"{name}: check, backtest, fit, forecast"))
     _print(console, outcomes, folder)
 
 
-def _print(console: object, outcomes: Sequence[Outcome], folder: Path) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    if not isinstance(console, Console):
-        raise TypeError("a rich console is needed")
+def _print(console: Console, outcomes: Sequence[Outcome], folder: Path) -> None:
     first = Table(title="What the data are, and what was fitted", title_justify="left", header_style="bold")
     for name in ("data", "points", "missing", "verdict", "status", "model", "roots outside"):
         first.add_column(name, justify="right" if name in ("points", "missing") else "left")
     for o in outcomes:
         root = "yes" if o.report["roots_outside"] else "NO"
         first.add_row(
-            o.dataset.name, str(o.check["n"]), str(o.check["n_missing"]), o.check["verdict"], o.report["status"],
-            o.report["order"], root,
+            o.dataset.name, str(o.check["n"]), str(o.check["n_missing"]), o.check["verdict"],
+            o.report["status"], o.report["order"], root,
         )  # fmt: skip
     console.print(first)
-    console.print(_scores(outcomes))
+    console.print(_scores(outcomes, "Backtest: mean absolute scaled error over 3 rolling origins", "mase"))
+    console.print(_scores(outcomes, "The points held out: mean absolute scaled error", "held_out"))
     for o in outcomes:
         if o.report["message"]:
             console.print(f"  {o.dataset.name}: {o.report['message']}")
-    _tell_where(console, outcomes, folder)
+    _tell_where(outcomes, folder)
 
 
-def _scores(outcomes: Sequence[Outcome]) -> object:
-    from rich.table import Table
-
-    table = Table(
-        title="Mean absolute scaled error: 3 rolling origins | the points held out (lower is better)",
-        title_justify="left", header_style="bold",
-    )  # fmt: skip
+def _scores(outcomes: Sequence[Outcome], title: str, which: str) -> Table:
+    table = Table(title=title, title_justify="left", header_style="bold", caption="lower is better")
     models = ["AutoAR", "Naive", "SeasonalNaive", "Drift"]
     table.add_column("data")
     for name in models:
         table.add_column(name, justify="right")
-    table.add_column("in 95 % band", justify="right")
-    table.add_column("seconds", justify="right")
+    held_out = which == "held_out"
+    table.add_column("inside 95 %" if held_out else "seconds", justify="right")
     for o in outcomes:
-        cells = [f"{o.mase[m]:.2f} | {o.held_out[m]:.2f}" if m in o.mase else "-" for m in models]
-        table.add_row(o.dataset.name, *cells, f"{o.coverage:.0%}", f"{o.seconds:.1f}")
+        scores: dict[str, float] = getattr(o, which)
+        best = min(scores.values())
+        cells = [_mark(scores[m], best) if m in scores else "-" for m in models]
+        table.add_row(o.dataset.name, *cells, f"{o.coverage:.0%}" if held_out else f"{o.seconds:.1f}")
     return table
 
 
-def _tell_where(console: object, outcomes: Sequence[Outcome], folder: Path) -> None:
+def _mark(score: float, best: float) -> str:
+    return f"[bold green]{score:.2f}[/]" if score == best else f"{score:.2f}"
+
+
+def _tell_where(outcomes: Sequence[Outcome], folder: Path) -> None:
     click.echo(f"\nEverything is in {folder}/: for each data set")
     click.echo("  forecast.png   history, forecast, 80 and 95 % bands, and what came")
     click.echo("  forecasts.csv  the numbers")

@@ -18,11 +18,15 @@ out = click.option("--out", type=click.Path(dir_okay=False), help="Write to this
 def frame(command: F) -> F:
     """Add what it takes to read a long frame."""
     for option in (
-        click.option("--duplicates", type=click.Choice(["raise", "last", "mean"]), default="raise", show_default=True),
+        click.option(
+            "--duplicates", type=click.Choice(["raise", "last", "mean"]), default="raise", show_default=True
+        ),
         click.option("--target-col", default="y", show_default=True, help="Column of values."),
         click.option("--time-col", default="ds", show_default=True, help="Column of times."),
         click.option("--id-col", default="unique_id", show_default=True, help="Column of series ids."),
-        click.option("--freq", help="pandas alias (MS, h, W-SUN, ...) or an integer step; inferred if left out."),
+        click.option(
+            "--freq", help="pandas alias (MS, h, W-SUN, ...) or an integer step; inferred if left out."
+        ),
     ):
         command = option(command)
     return command

@@ -11,19 +11,27 @@ from pipelines.cli.show import records, show_frame, show_json
 @click.command("predict", short_help="Forecast from a stored model to a Parquet or CSV file.")
 @click.argument("model", type=click.Path(file_okay=False))
 @click.option("--horizon", "-n", type=int, required=True, help="Steps ahead, 1 or more.")
-@click.option("--level", type=float, multiple=True, default=(80, 95), show_default=True, help="Coverage in percent.")
+@click.option(
+    "--level", type=float, multiple=True, default=(80, 95), show_default=True, help="Coverage in percent."
+)
 @click.option("--future", type=click.Path(dir_okay=False), help="File with the future regressors.")
 @options.jobs
 @options.out
 @options.as_json
 def command(
-    model: str, horizon: int, level: tuple[float, ...], future: str | None, jobs: int, out: str | None, as_json: bool
+    model: str,
+    horizon: int,
+    level: tuple[float, ...],
+    future: str | None,
+    jobs: int,
+    out: str | None,
+    as_json: bool,
 ) -> None:
     """Forecast every series of MODEL, a folder written by `Fitted.save`."""
     from dataclasses import replace
 
     import forecast as fc
-    from forecast.api.fitting import check_jobs
+    from forecast.api.arguments import check_jobs
     from pipelines.tables import read_table, write_table
 
     fitted = replace(fc.load(model), n_jobs=check_jobs(jobs))

@@ -37,9 +37,15 @@ def _long(name: str, ds: Any, **columns: Any) -> pd.DataFrame:  # noqa: ANN401  
     return pd.DataFrame({"unique_id": name, "ds": ds, **columns})
 
 
+def _stamps(index: Any) -> pd.DatetimeIndex:  # noqa: ANN401  # an index of times
+    import pandas as pd
+
+    return pd.DatetimeIndex(index).as_unit("us")
+
+
 def _co2() -> pd.DataFrame:
     data = _load("co2")
-    return _long("co2", data.index.as_unit("us"), y=data["co2"].to_numpy())
+    return _long("co2", _stamps(data.index), y=data["co2"].to_numpy())
 
 
 def _sunspots() -> pd.DataFrame:
@@ -66,11 +72,11 @@ def _macrodata() -> pd.DataFrame:
     import pandas as pd
 
     data = _load("macrodata")
-    growth = 100 * np.log(data[["realgdp", "realcons"]]).diff()
-    ds = pd.PeriodIndex.from_fields(year=data["year"].astype(int), quarter=data["quarter"].astype(int))
+    first = f"{int(data['year'].iloc[0])}-{3 * int(data['quarter'].iloc[0]) - 2:02d}-01"
     frame = _long(
-        "unemployment", ds.to_timestamp(), y=data["unemp"],
-        gdp_growth=growth["realgdp"], consumption_growth=growth["realcons"],
+        "unemployment", pd.date_range(first, periods=len(data), freq="QS"), y=data["unemp"],
+        gdp_growth=100 * data["realgdp"].transform(np.log).diff(),
+        consumption_growth=100 * data["realcons"].transform(np.log).diff(),
     )  # fmt: skip
     return frame.iloc[1:].reset_index(drop=True)  # a growth needs the quarter before
 
@@ -78,7 +84,7 @@ def _macrodata() -> pd.DataFrame:
 def _elec_equip() -> pd.DataFrame:
     data = _load("elec_equip")
     column = data.columns[-1]
-    return _long("elec_equip", data.index.as_unit("us"), y=data[column].to_numpy())
+    return _long("elec_equip", _stamps(data.index), y=data[column].to_numpy())
 
 
 DATASETS: Final = (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +68,9 @@ def run_dataset(dataset: Dataset, out: Path) -> Outcome:
     future = test.drop(columns="y") if dataset.exog else None
     forecasts = fitted.predict(dataset.h, level=LEVELS, X_df=future)
     scored = forecasts.merge(test[["unique_id", "ds", "y"]])
-    held_out = _scores(fc.evaluate(scored, [fc.mase], dataset.season_length, train_df=train, freq=dataset.freq))
+    held_out = _scores(
+        fc.evaluate(scored, [fc.mase], dataset.season_length, train_df=train, freq=dataset.freq)
+    )
     inside = fc.evaluate(scored, [fc.coverage], models=["AutoAR"]).set_index("metric")["AutoAR"]
     fitted.save(out / "model")
     write_table(forecasts, out / "forecasts.csv")
@@ -89,5 +90,5 @@ def _models(dataset: Dataset) -> list[Model]:
 
 
 def _scores(table: pd.DataFrame) -> dict[str, float]:
-    row = table.set_index("metric").loc["mase"]
-    return {str(name): float(value) for name, value in row.items()}
+    row = table[table["metric"] == "mase"].iloc[0]
+    return {str(name): float(row[name]) for name in table.columns if name != "metric"}

@@ -206,6 +206,7 @@ def test_names_ints_and_categories_are_kept(df, refit):
         id_col="shop",
         time_col="t",
         target_col="sold",
+        freq=1,
     )
     assert list(cv.columns[:4]) == ["shop", "t", "cutoff", "sold"]
     assert cv["t"].dtype == cv["cutoff"].dtype == np.int32
