@@ -9,6 +9,7 @@ from forecast.api.fitted import Fitted
 from forecast.errors import InputError
 from forecast.models.filtering import innovations
 from forecast.models.output import id_column
+from forecast.models.panel import Panel
 from forecast.models.records import Family, Records, Transform
 from forecast.models.residual_tests import residual_tests
 from forecast.types import F64, Status
@@ -82,15 +83,22 @@ def diagnostics(fitted: Fitted) -> pd.DataFrame:
         raise InputError("residual tests need the training data, which a loaded model does not hold")
     parts = []
     for model, records in zip(fitted.models, fitted.records, strict=True):
-        resid, _ = innovations(records, fitted.panel)
-        season = int(records.season_length.max())
-        tests = residual_tests(
-            resid,
-            np.asarray(fitted.panel.indptr),
-            df=(records.p + records.q).astype(np.int64),
-            season_length=season,
-        )
+        tests = _residual_tests(records, fitted.panel, fitted.n_jobs)
         frame = pd.DataFrame({fitted.schema.id_col: id_column(records.ids, 1, fitted.schema)})
         frame["model"] = model.alias
         parts.append(pd.concat([frame, pd.DataFrame(tests)], axis=1))
     return pd.concat(parts, ignore_index=True)
+
+
+def _residual_tests(records: Records, panel: Panel, jobs: int) -> dict[str, F64]:
+    """Tests of every series with the degrees of freedom and the season of its own model."""
+    resid, _ = innovations(records, panel)
+    factors = (records.phi, records.seasonal_phi, records.theta, records.seasonal_theta)
+    df = np.sum([np.count_nonzero(factor, axis=1) for factor in factors], axis=0).astype(np.int64)
+    out: dict[str, F64] = {}
+    for season in np.unique(records.season_length).tolist():
+        tests = residual_tests(resid, panel.indptr, df=df, season_length=season, jobs=jobs)
+        rows = records.season_length == season
+        for name, values in tests.items():
+            out.setdefault(name, np.full(records.n_series, np.nan))[rows] = values[rows]
+    return out

@@ -13,7 +13,7 @@ from forecast.models.draft import Draft
 from forecast.models.filtering import end_state, innovations
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm, Family, Form, Records
-from forecast.models.residual_tests import residual_tests
+from forecast.models.residual_tests import whiteness
 from forecast.types import F64, I64, U8, Status
 
 
@@ -63,10 +63,7 @@ def finish(records: Records, panel: Panel, jobs: int = 1) -> Records:
         records.phi, records.p, records.seasonal_phi, records.P, records.season_length, jobs
     )
     levels, shocks, state_cov = end_state(records, panel)
-    resid, _ = innovations(records, panel)
-    season = int(records.season_length.max(initial=1))
     lags = np.count_nonzero(records.phi, axis=1).astype(np.int64)
-    tests = residual_tests(resid, panel.indptr, df=lags, season_length=season, jobs=jobs)
     return replace(
         records,
         parcor=certificate.parcor,
@@ -76,7 +73,7 @@ def finish(records: Records, panel: Panel, jobs: int = 1) -> Records:
         levels=levels,
         innovations=shocks,
         state_cov=state_cov,
-        ljung_box_p=tests["ljung_box_p"],
+        ljung_box_p=whiteness(records, panel, lags, int(records.season_length.max(initial=1))),
     )
 
 

@@ -12,10 +12,10 @@ from forecast.errors import InputError
 from forecast.models.assemble import place
 from forecast.models.baselines import fallback
 from forecast.models.certificate import certify, repair
-from forecast.models.filtering import end_state, innovations
+from forecast.models.filtering import end_state
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm, Family, Form, Records
-from forecast.models.residual_tests import residual_tests
+from forecast.models.residual_tests import whiteness
 from forecast.models.sarimax_backend import SarimaxFit, profiled
 from forecast.models.triage import Triage
 from forecast.types import F64, I32, I64, Status
@@ -152,14 +152,13 @@ def _finished(records: Records, panel: Panel, jobs: int) -> Records:
     # 1 + theta_1 L + ... is the polynomial whose "AR" coefficients are -theta.
     ma = certify(-records.theta, records.q, -records.seasonal_theta, records.Q, records.season_length, jobs)
     levels, shocks, state_cov = end_state(records, panel)
-    resid, _ = innovations(records, panel)
     df = (records.p + records.q + records.P + records.Q).astype(np.int64)
     season = int(records.season_length.max(initial=1))
-    tests = residual_tests(resid, panel.indptr, df=df, season_length=season, jobs=jobs)
     return replace(
         records, parcor=gate.parcor, seasonal_parcor=gate.seasonal_parcor, margin=gate.margin,
         max_pole=gate.max_pole, theta_parcor=ma.parcor, seasonal_theta_parcor=ma.seasonal_parcor,
-        levels=levels, innovations=shocks, state_cov=state_cov, ljung_box_p=tests["ljung_box_p"],
+        levels=levels, innovations=shocks, state_cov=state_cov,
+        ljung_box_p=whiteness(records, panel, df, season),
     )  # fmt: skip
 
 

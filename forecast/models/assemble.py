@@ -57,6 +57,18 @@ def take(records: Records, rows: I64) -> Records:
     return replace(records, **columns)
 
 
+def part(records: Records, first: int, last: int) -> Records:
+    """Return records `first` to `last`; their arrays are views."""
+    columns: dict[str, Any] = {}
+    for f in fields(Records):
+        value = getattr(records, f.name)
+        if f.name in _BY_POSITION:
+            columns[f.name] = {i - first: value[i] for i in range(first, last) if i in value}
+        elif f.name not in _SHARED:
+            columns[f.name] = value[first:last]
+    return replace(records, **columns)
+
+
 def widen(matrix: F64, width: int) -> F64:
     """Return `matrix` (n, k) padded with zero columns to (n, width)."""
     out = np.zeros((matrix.shape[0], width))

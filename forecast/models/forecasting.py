@@ -141,5 +141,5 @@ def to_units(records: Records, w: F64) -> F64:
     scale, log = records.scale.reshape(shape), (records.transform == Transform.LOG).reshape(shape)
     with np.errstate(over="ignore", under="ignore"):
         if not log.any():
-            return w * scale
+            return w if (scale == 1.0).all() else w * scale
         return np.where(log, np.exp(np.where(log, w + np.log(scale), 0.0)), w * scale)

@@ -102,6 +102,20 @@ class Panel:
             {i: self.notes[int(row)] for i, row in enumerate(rows) if int(row) in self.notes},
         )
 
+    def part(self, first: int, last: int) -> Panel:
+        """Return the panel of series `first` to `last`; its values are views."""
+        lo, hi = self.indptr[first], self.indptr[last]
+        return Panel(
+            self.values[lo:hi],
+            self.indptr[first : last + 1] - lo,
+            self.ids[first:last],
+            self.start[first:last],
+            self.freq,
+            {name: column[lo:hi] for name, column in self.exog.items()},
+            self.status[first:last],
+            {i - first: self.notes[i] for i in range(first, last) if i in self.notes},
+        )
+
     def head(self, lengths: I64) -> Panel:
         """Return the panel cut to the first `lengths` points of each series."""
         keep = np.minimum(lengths, self.lengths)

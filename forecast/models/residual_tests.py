@@ -10,6 +10,9 @@ from scipy.special import chdtrc
 
 from forecast.errors import InputError
 from forecast.kernels.portmanteau import arch_lm, jarque_bera, ljung_box
+from forecast.models.filtering import blocks, innovations
+from forecast.models.panel import Panel
+from forecast.models.records import Records
 from forecast.models.threads import over_rows
 from forecast.models.unit_roots import block, observed
 from forecast.types import F64, I64
@@ -72,6 +75,27 @@ def residual_tests(
         "arch_lm": arch,
         "arch_lm_p": chi2_p(arch, m),
     }
+
+
+def whiteness(records: Records, panel: Panel, df: I64, season_length: int = 1) -> F64:
+    """Return the p-value (n,) of Ljung-Box on the innovations over the data; see `residual_tests`.
+
+    Parameters
+    ----------
+    panel
+        Series in the order of `records`, each from t = 1 on.
+    df
+        (n,) coefficients of the model.
+    """
+    p = np.empty(panel.n_series)
+    for first, some, data in blocks(records, panel):
+        values, indptr = block(innovations(some, data)[0], data.indptr)
+        n = some.n_series
+        m = default_lags(observed(values, indptr).count, season_length)
+        q, box = np.empty(n), np.empty(n)
+        ljung_box(values, indptr, 0, n, m, q, box)
+        p[first : first + n] = chi2_p(q, m - df[first : first + n])
+    return p
 
 
 def default_lags(count: I64, season_length: int = 1) -> I64:

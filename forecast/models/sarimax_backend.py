@@ -175,6 +175,7 @@ def fit_sarimax(y: F64, X: F64, order: Order, with_cov: bool = True) -> SarimaxF
         to_raw = np.eye(k + order.p)
         to_raw[:k, :k] = unit * T
         cov = to_raw @ cov[: k + order.p, : k + order.p] @ to_raw.T
+        cov = 0.5 * (cov + cov.T)  # rounding aside it is symmetric; stored records keep one half
     fit = SarimaxFit(
         order, phi, theta, seasonal_phi, seasonal_theta, beta, np.nan, np.nan, 0, cov, used, converged
     )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Literal
 
 import click
 
 from pipelines.cli import options
-from pipelines.cli.show import records, show_frame, show_json
+from pipelines.cli.show import records, show_frame, show_json, show_progress
 
 
 @click.command("backtest", short_help="Score models on rolling origins of a file.")
@@ -56,7 +55,7 @@ def command(
 
     specs = [parse_model(text) for text in models]
     frame = read_table(input, time_col)
-    with click.progressbar(length=windows * len(specs), label="fitting", file=sys.stderr) as bar:
+    with show_progress(windows * len(specs), "fitting") as bar:
         cv = fc.cross_validation(
             frame, model=specs, h=horizon, n_windows=windows, step_size=step,
             refit=not no_refit, freq=options.parse_freq(freq), exog=list(exog), season_length=season_length,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     import pandas as pd
+    from click._termui_impl import ProgressBar
 
 # Rows of a long table that a terminal shows; the rest goes to --out or --json.
 SHOWN_ROWS = 20
@@ -45,6 +47,11 @@ def show_frame(frame: pd.DataFrame, title: str) -> None:
     console.print(table)
     if len(frame) > SHOWN_ROWS:
         console.print(f"... {len(frame) - SHOWN_ROWS} more rows: use --out FILE or --json")
+
+
+def show_progress(steps: int, label: str) -> ProgressBar[int]:
+    """Return a progress bar on stderr; it stays hidden where that is no terminal."""
+    return click.progressbar(length=steps, label=label, file=sys.stderr, hidden=not sys.stderr.isatty())
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401  # one cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from pipelines.cli import options
-from pipelines.cli.show import show_json
+from pipelines.cli.show import show_json, show_progress
 
 
 @click.command("warm", short_help="Compile all kernels into the cache, for an image build.")
@@ -21,6 +21,6 @@ def command(as_json: bool) -> None:
     if as_json:
         show_json(warm())
         return
-    with click.progressbar(length=len(STEPS), label="compiling") as bar:
+    with show_progress(len(STEPS), "compiling") as bar:
         done = warm(lambda _: bar.update(1))
     click.echo(f"{done['files']} functions in {done['seconds']:.1f} s, cached in {done['folder']}")

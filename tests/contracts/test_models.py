@@ -108,6 +108,10 @@ def future(df, h, case, freq="MS", id_col="unique_id", time_col="ds"):
     return pd.concat(rows, ignore_index=True)
 
 
+def months(df):
+    return (df["ds"].dt.year * 12 + df["ds"].dt.month).astype(np.int64)
+
+
 def fit(case, df, **options):
     return fc.fit(df, build(case), freq=options.pop("freq", "MS"), exog=columns(case), **options)
 
@@ -299,22 +303,19 @@ def test_update_tick_by_tick_is_update_at_once(case):
 
 
 @CASE
-def test_a_missing_tick_widens_the_interval(case):
+def test_after_a_missing_tick_the_next_step_is_the_second_one(case):
     hole = NEW.groupby("unique_id", sort=False).nth(0).assign(y=np.nan)
-    x = columns(case)
-    got = fitted(case).update(hole[["unique_id", "ds", "y", *x]])
-    later = DF.copy()
-    later = pd.concat([later, hole], ignore_index=True)
-    width = predict(case, got, h=1, df=later, level=[95])
-    told = predict(case, fitted(case), h=2, level=[95]).groupby("unique_id", sort=False).nth(1)
-    alias = got.models[0].alias
-    if case not in WITH_EXOG:  # with regressors the two see other future values
-        np.testing.assert_allclose(width[alias], told[alias], rtol=1e-9)
-    wide = (width[f"{alias}-hi-95"] - width[f"{alias}-lo-95"]).to_numpy()
-    one = predict(case, fitted(case), h=1, level=[95])
-    narrow = (one[f"{alias}-hi-95"] - one[f"{alias}-lo-95"]).to_numpy()
-    log = got.records[0].transform == Transform.LOG
-    assert (wide[~log] >= narrow[~log] * (1 - 1e-6)).all()
+    if case in WITH_EXOG:  # both see the same future
+        hole = hole.drop(columns=["x", "z"]).merge(future(DF, 1, case), on=["unique_id", "ds"])
+    x = future(DF, 2, case)
+    told = fitted(case).predict(2, level=[95], X_df=x).groupby("unique_id", sort=False).nth(1)
+    got = fitted(case).update(hole).predict(1, level=[95], X_df=x)
+    np.testing.assert_array_equal(got["ds"], told["ds"])
+    alias = fitted(case).models[0].alias
+    np.testing.assert_allclose(got[alias], told[alias], rtol=1e-9)
+    # The error of the parameters counts for one step instead of two: a little less in short series.
+    width, before = (f[f"{alias}-hi-95"].to_numpy() - f[f"{alias}-lo-95"].to_numpy() for f in (got, told))
+    assert ((width > 0.7 * before) & (width < before * 1.02)).all()
 
 
 @CASE
@@ -334,8 +335,8 @@ def test_diagnostics_have_a_row_a_series(case):
     p = table["ljung_box_p"].dropna()
     assert ((p >= 0) & (p <= 1)).all()
     ours = fitted(case).records[0].ljung_box_p
-    fell_back = fitted(case).records[0].status >= Status.GUARDED
-    np.testing.assert_array_equal(table["ljung_box_p"].to_numpy()[~fell_back], ours[~fell_back])
+    known = ~np.isnan(ours)  # baselines do not test themselves
+    np.testing.assert_array_equal(table["ljung_box_p"].to_numpy()[known], ours[known])
 
 
 @CASE
@@ -354,13 +355,13 @@ def test_columns_may_have_other_names(case):
 def test_times_may_be_integers_or_have_a_zone(case):
     alias = build(case).alias
     want = predict(case, fitted(case))
-    number = DF.assign(ds=DF["ds"].dt.year * 12 + DF["ds"].dt.month)
+    number = DF.assign(ds=months(DF))
     model = fc.fit(number, build(case), freq=1, exog=columns(case), season_length=12)
     x = future(DF, H, case)
-    x = None if x is None else x.assign(ds=x["ds"].dt.year * 12 + x["ds"].dt.month)
+    x = None if x is None else x.assign(ds=months(x))
     got = model.predict(H, level=[80, 95], X_df=x)
     assert got["ds"].dtype == np.int64
-    np.testing.assert_array_equal(got["ds"], want["ds"].dt.year * 12 + want["ds"].dt.month)
+    np.testing.assert_array_equal(got["ds"], months(want))
     np.testing.assert_array_equal(got.iloc[:, 2:], want.iloc[:, 2:])
     zoned = DF.assign(ds=DF["ds"].dt.tz_localize("Europe/Berlin"))
     model = fit(case, zoned)

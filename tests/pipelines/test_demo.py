@@ -1,0 +1,63 @@
+"""The demo: real data, real models, real files."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import forecast as fc
+from pipelines.cli import main
+from pipelines.demo import pictures
+from pipelines.demo.datasets import DATASETS
+from pipelines.demo.run import run_dataset
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.mark.parametrize("dataset", DATASETS, ids=lambda d: d.name)
+def test_every_dataset_is_on_its_grid(dataset):
+    df = dataset.read()
+    assert {"unique_id", "ds", "y", *dataset.exog} <= set(df.columns)
+    status = fc.fit(df, fc.Naive(), dataset.freq).report()["status"].item()
+    assert status == ("gaps" if dataset.name == "co2" else "ok")
+
+
+@pytest.mark.parametrize("name", ["nile", "macrodata"])
+def test_a_dataset_leaves_a_picture_numbers_and_a_model(name, tmp_path):
+    dataset = next(d for d in DATASETS if d.name == name)
+    outcome = run_dataset(dataset, tmp_path)
+    assert all(path.exists() for path in outcome.files)
+    assert (tmp_path / "forecast.png").read_bytes()[:4] == b"\x89PNG"
+    numbers = pd.read_csv(tmp_path / "forecasts.csv")
+    assert len(numbers) == dataset.h
+    assert (numbers["AutoAR-lo-95"] <= numbers["AutoAR"]).all()
+    again = fc.load(tmp_path / "model")
+    future = dataset.read().iloc[-dataset.h :].drop(columns="y") if dataset.exog else None
+    assert again.predict(dataset.h, X_df=future)["AutoAR"].tolist() == pytest.approx(
+        numbers["AutoAR"].tolist()
+    )
+    assert outcome.mase["AutoAR"] <= min(outcome.mase.values()) * 1.25  # it may lose, but not by much
+    assert 0 <= outcome.coverage <= 1
+
+
+def test_without_matplotlib_the_demo_says_so(tmp_path, monkeypatch):
+    nile = next(d for d in DATASETS if d.name == "nile")
+    monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    monkeypatch.setattr("pipelines.demo.run.DATASETS", (nile,))
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "matplotlib is missing" in result.output
+    assert not (tmp_path / "nile" / "forecast.png").exists()
+
+
+def test_the_demo_tells_where_everything_is(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipelines.demo.run.DATASETS", DATASETS[1:2])
+    result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
+    assert result.exit_code == 0, result.output
+    assert "sunspots" in result.output
+    assert "forecast.png" in result.output
+    as_json = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--json"])
+    assert json.loads(as_json.stdout)[0]["data"] == "sunspots"
