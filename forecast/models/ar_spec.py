@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -70,6 +70,8 @@ def resolve_lags(lags: Lags, max_lags: int | None) -> tuple[I64, int]:
         raise InputError(f"max_lags={max_lags} goes with lags='aic' or another criterion, got lags={lags!r}")
     if isinstance(lags, (int, np.integer)):
         return np.arange(1, (_check_lag(int(lags), "lags") if lags else 0) + 1), 0
+    if not isinstance(lags, Iterable):
+        raise InputError(f"lags must be a number, a list of them, or one of {', '.join(CRITERIA)}, got {lags!r}")
     chosen = sorted({_check_lag(lag, "lags") for lag in lags})
     if len(chosen) != len(list(lags)):
         raise InputError(f"lags={list(lags)!r} names a lag twice")
