@@ -67,11 +67,12 @@ def simulate(fitted: Fitted, h: int, n_paths: int, seed: int, X_df: Any) -> pd.D
 
 
 def _long(records: Records, h: int, n_paths: int, fitted: Fitted, step: Any) -> pd.DataFrame:  # noqa: ANN401
-    one: pd.DataFrame = to_frame(records.ids, last_times(records), records.freq, h, {}, fitted.schema)
+    one = to_frame(records.ids, last_times(records), records.freq, h, {}, fitted.schema)
     n = records.n_series
     where = (np.arange(n)[:, None] * h + step).ravel()
     frame = one.iloc[where].reset_index(drop=True)
-    return frame.assign(path=np.tile(np.repeat(np.arange(n_paths), h), n))
+    long: pd.DataFrame = frame.assign(path=np.tile(np.repeat(np.arange(n_paths), h), n))
+    return long
 
 
 def interval_columns(alias: str, ahead: Forecasts) -> dict[str, F64]:

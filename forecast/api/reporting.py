@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -90,15 +92,9 @@ def diagnostics(fitted: Fitted) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def _residual_tests(records: Records, panel: Panel, jobs: int) -> dict[str, F64]:
-    """Tests of every series with the degrees of freedom and the season of its own model."""
+def _residual_tests(records: Records, panel: Panel, jobs: int) -> dict[str, Any]:
+    """Test every series with the degrees of freedom and the season of its own model."""
     resid, _ = innovations(records, panel)
     factors = (records.phi, records.seasonal_phi, records.theta, records.seasonal_theta)
     df = np.sum([np.count_nonzero(factor, axis=1) for factor in factors], axis=0).astype(np.int64)
-    out: dict[str, F64] = {}
-    for season in np.unique(records.season_length).tolist():
-        tests = residual_tests(resid, panel.indptr, df=df, season_length=season, jobs=jobs)
-        rows = records.season_length == season
-        for name, values in tests.items():
-            out.setdefault(name, np.full(records.n_series, np.nan))[rows] = values[rows]
-    return out
+    return residual_tests(resid, panel.indptr, df=df, season_length=records.season_length, jobs=jobs)

@@ -97,6 +97,26 @@ def _schwert(count: int, trend: int) -> int:
 
 
 @kernel
+def _widest(max_lag: I64, first: int, last: int, width: int, trend: int) -> int:
+    """Return the most lags that a series of `width` points or fewer may ask for."""
+    most = 0
+    for i in range(first, last):
+        most = max(most, max_lag[i] if max_lag[i] >= 0 else _schwert(width, trend))
+    return most
+
+
+@kernel
+def _sample(run: I64, n: int, top: int, trend: int, criterion: int, rows: I64) -> tuple[int, int]:
+    """List the rows complete for `top` lags, or for fewer where gaps leave too few; return lags and rows."""
+    m = complete_rows(run, n, top + 2, rows) if top >= 0 else 0
+    if criterion > 0:
+        while top > 0 and m < top + 2 * trend + 1:
+            top -= 1
+            m = complete_rows(run, n, top + 2, rows)
+    return top, m
+
+
+@kernel
 def adf(
     values: F64,
     indptr: I64,
@@ -137,9 +157,7 @@ def adf(
     The oracle is ``tests/oracles/unit_root.py::adf``.
     """
     width = longest(indptr, first, last)
-    most = 0
-    for i in range(first, last):
-        most = max(most, max_lag[i] if max_lag[i] >= 0 else _schwert(width, trend))
+    most = _widest(max_lag, first, last, width, trend)
     columns = np.empty((min(most, width) + 4, width))
     e = np.empty(width)
     run = np.empty(width, dtype=np.int64)
@@ -152,11 +170,7 @@ def adf(
         nobs[i] = 0
         count, total, size = scan(y, n, run)
         top = max_lag[i] if max_lag[i] >= 0 else _schwert(count, trend)
-        m = complete_rows(run, n, top + 2, rows) if top >= 0 else 0
-        if criterion > 0:
-            while top > 0 and m < top + 2 * trend + 1:
-                top -= 1
-                m = complete_rows(run, n, top + 2, rows)
+        top, m = _sample(run, n, top, trend, criterion, rows)
         if m < top + trend + 2:
             continue
         # Without a constant the level must stay as it is.

@@ -50,6 +50,8 @@ SUFFICIENT, MAX_CUTS = 1e-4, 25
 
 
 Sums: TypeAlias = tuple[F64, F64, F64, float]
+Ends: TypeAlias = tuple[F64, F64, F64, F64, F64]
+Scratch: TypeAlias = tuple[F64, F64, F64, F64, F64]
 
 
 @kernel
@@ -143,6 +145,15 @@ def exact_loglik(
 
 
 @kernel
+def _first_inverse(kappa: F64, p: int, n: int, hessian: F64) -> None:
+    """Write the inverse Hessian of independent partial autocorrelations, 1 / (n (1 - k^2) + i)."""
+    for i in range(p):
+        for j in range(p):
+            hessian[i, j] = 0.0
+        hessian[i, i] = 1.0 / (n * (1.0 - kappa[i + 1] ** 2) + i + 1.0)
+
+
+@kernel
 def maximise(
     kappa: F64,
     p: int,
@@ -157,18 +168,13 @@ def maximise(
     """Climb from `kappa`, in place, to the optimum; return log L, S and the mean there.
 
     `hessian` (p, p) and `work` (5, >= p + 2) are scratch. The coordinates are atanh(kappa), so that every
-    point is stationary; the first inverse Hessian is that of independent partial autocorrelations,
-    1 / (n (1 - k^2) + i).
+    point is stationary.
     """
     theta, gradient, step, change, spare = work[0], work[1], work[2], work[3], work[4]
     best = exact_loglik(kappa, p, n, const, sums, filters, slopes)
+    _first_inverse(kappa, p, n, hessian)
     for i in range(p):
-        theta[i] = np.arctanh(kappa[i + 1])
-        for j in range(p):
-            hessian[i, j] = 0.0
-        hessian[i, i] = 1.0 / (n * (1.0 - kappa[i + 1] ** 2) + i + 1.0)
-    for i in range(p):
-        gradient[i] = -slopes[0, i + 1]
+        theta[i], gradient[i] = np.arctanh(kappa[i + 1]), -slopes[0, i + 1]
     for _ in range(MAX_ITERATIONS):
         promised = descent(hessian, gradient, p, step)
         if not promised > 2.0 * DECREMENT:
@@ -202,6 +208,94 @@ def _clip(kappa: F64, m: int) -> None:
 
 
 @kernel
+def _likelier_start(
+    burg: F64, k: int, n: int, const: int, sums: Sums, kappa: F64, filters: F64, slopes: F64
+) -> None:
+    """Move `kappa` from the optimum of order k - 1 to where the climb at order k begins."""
+    kappa[k] = burg[k]
+    nested = exact_loglik(kappa, k, n, const, sums, filters, slopes)[0]
+    if not nested > exact_loglik(burg, k, n, const, sums, filters, slopes)[0]:
+        for i in range(k + 1):
+            kappa[i] = burg[i]
+
+
+@kernel
+def _all_orders(
+    burg: F64,
+    m: int,
+    n: int,
+    const: int,
+    criterion: int,
+    sums: Sums,
+    chosen: F64,
+    logliks: F64,
+    scratch: Scratch,
+) -> None:
+    """Write the optima of orders 0..m, one a row, and their log-likelihoods; a fixed order is tried alone."""
+    kappa, filters, slopes, hessian, work = scratch
+    for k in range(m + 1):
+        logliks[k] = np.nan
+        if criterion == FIXED and k < m:
+            continue
+        _likelier_start(burg, k, n, const, sums, kappa, filters, slopes)
+        logliks[k] = maximise(kappa, k, n, const, sums, filters, slopes, hessian, work)[0]
+        for i in range(k + 1):
+            chosen[k, i] = kappa[i]
+
+
+@kernel
+def _scratch(size: int) -> Scratch:
+    """Allocate kappa, filters, slopes, the Hessian and the work of `maximise`."""
+    square = np.zeros((size, size))
+    return np.zeros(size), square, np.empty((3, size)), np.empty((size, size)), np.empty((5, size))
+
+
+@kernel
+def _products(padded: F64, at: int, t: int, m: int, ends: Ends, products: F64) -> Sums:
+    """Return what `sum_of_squares` asks of a series of `t` points that begins at `at`."""
+    core, head, tail, head_sums, tail_sums = ends
+    lag_products(padded, at + m, t - 2 * m, m, core)
+    edge_products(padded, at + m - 1, -1, m, head)
+    edge_products(padded, at + t - m, 1, m, tail)
+    product_matrix(core, head, tail, m, products)
+    edge_sums(padded, at, 1, m, head_sums)
+    edge_sums(padded, at + t - 1, -1, m, tail_sums)
+    return products, head_sums, tail_sums, total(padded[at : at + t])
+
+
+@kernel
+def _burg(x: F64, c: F64, m: int, filters: F64, kappa: F64, work: F64) -> None:
+    """Write Burg's reflection coefficients, kept off the unit circle."""
+    if not fast_burg(x, c, m, filters, kappa, work):
+        lattice_burg(x, m, filters, kappa)
+    _clip(kappa, m)
+
+
+@kernel
+def _write(
+    row: int,
+    kappa: F64,
+    p: int,
+    n: int,
+    const: int,
+    sums: Sums,
+    scratch: Scratch,
+    phi: F64,
+    mean: F64,
+    sigma2: F64,
+    loglik: F64,
+) -> bool:
+    """Write the model at an optimum, False if it is none; `mean` holds what the series was centred by."""
+    filters = scratch[1]
+    value, s, level = exact_loglik(kappa, p, n, const, sums, filters, scratch[2])
+    for i in range(p):
+        phi[row, i] = -filters[p, i + 1]
+    loglik[row], sigma2[row] = value, s / n
+    mean[row] += level
+    return bool(np.isfinite(value))
+
+
+@kernel
 def fit_exact(
     values: F64,
     indptr: I64,
@@ -228,20 +322,10 @@ def fit_exact(
     pad = padding(max_lags)
     size = max_lags + 2
     padded = np.zeros(2 * pad + longest(indptr, first, last))
-    core, products = np.empty(max_lags + pad), np.empty((size, size))
-    head, tail, head_sums, tail_sums = (
-        np.empty((size, size)),
-        np.empty((size, size)),
-        np.empty(size),
-        np.empty(size),
-    )
-    filters, slopes, hessian, work = (
-        np.zeros((size, size)),
-        np.empty((3, size)),
-        np.empty((size, size)),
-        np.empty((5, size)),
-    )
-    burg, kappa, chosen, logliks = np.zeros(size), np.zeros(size), np.zeros((size, size)), np.empty(size)
+    head, tail, products = np.empty((size, size)), np.empty((size, size)), np.empty((size, size))
+    ends = (np.empty(max_lags + pad), head, tail, np.empty(size), np.empty(size))
+    scratch = _scratch(size)
+    burg, chosen, logliks = np.zeros(size), np.zeros((size, size)), np.empty(size)
     for row in range(first, last):
         y = values[indptr[row] : indptr[row + 1]]
         t = y.shape[0]
@@ -250,36 +334,12 @@ def fit_exact(
         if m < 0:
             continue
         x = padded[pad : pad + t]
-        centring = centre(y, const, x)
-        mean[row] = centring
-        lag_products(padded, pad + m, t - 2 * m, m, core)
-        edge_products(padded, pad + m - 1, -1, m, head)
-        edge_products(padded, pad + t - m, 1, m, tail)
-        product_matrix(core, head, tail, m, products)
-        if is_constant(products[0, 0], centring, t):
+        mean[row] = centre(y, const, x)
+        sums = _products(padded, pad, t, m, ends, products)
+        if is_constant(products[0, 0], mean[row], t):
             continue
-        edge_sums(padded, pad, 1, m, head_sums)
-        edge_sums(padded, pad + t - 1, -1, m, tail_sums)
-        sums = (products, head_sums, tail_sums, total(x))
-        if not fast_burg(x, products[0], m, filters, burg, work):
-            lattice_burg(x, m, filters, burg)
-        _clip(burg, m)
-        for k in range(m + 1):
-            logliks[k] = np.nan
-            if criterion == FIXED and k < m:
-                continue
-            kappa[k] = burg[k]
-            nested = exact_loglik(kappa, k, t, const, sums, filters, slopes)[0]
-            if not nested > exact_loglik(burg, k, t, const, sums, filters, slopes)[0]:
-                for i in range(k + 1):
-                    kappa[i] = burg[i]
-            logliks[k] = maximise(kappa, k, t, const, sums, filters, slopes, hessian, work)[0]
-            for i in range(k + 1):
-                chosen[k, i] = kappa[i]
+        _burg(x, products[0], m, scratch[1], burg, scratch[4])
+        _all_orders(burg, m, t, const, criterion, sums, chosen, logliks, scratch)
         best = select_order(logliks, m, t, const, criterion, ic[row])
-        found = exact_loglik(chosen[best], best, t, const, sums, filters, slopes)
-        for i in range(best):
-            phi[row, i] = -filters[best, i + 1]
-        loglik[row], sigma2[row], mean[row] = found[0], found[1] / t, centring + found[2]
         order[row] = best
-        ok[row] = np.isfinite(found[0])
+        ok[row] = _write(row, chosen[best], best, t, const, sums, scratch, phi, mean, sigma2, loglik)

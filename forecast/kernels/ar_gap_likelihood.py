@@ -39,6 +39,48 @@ def autocovariances(k: F64, p: int, gamma: F64) -> None:
 
 
 @kernel
+def _stationary_cov(k: F64, p: int, P: F64) -> None:
+    """Write the covariance of p points in a row, sigma2 = 1."""
+    gamma = np.zeros(p)
+    autocovariances(k, p, gamma)
+    for i in range(p):
+        for j in range(p):
+            P[i, j] = gamma[abs(i - j)]
+
+
+@kernel
+def _ahead(back: F64, path: F64, t: int) -> float:
+    """Predict the point after `path[t : t + L]`; `back` holds phi, the largest lag first."""
+    pred = 0.0
+    for j in range(back.shape[0]):
+        pred += back[j] * path[t + j]
+    return pred
+
+
+@kernel
+def _carry(
+    y: float, phi: F64, back: F64, t: int, path: F64, ones: F64, P: F64, g: F64
+) -> tuple[bool, float, float, float]:
+    """Take in one point, or its absence, while the state is not known.
+
+    Returns whether it is now, the errors of both runs, and their variance; `path` holds the prediction of
+    the point on entry.
+    """
+    at = phi.shape[0] + t
+    pred_one = _ahead(back, ones, t)
+    predict_cov(phi, np.zeros(0), 1.0, P, g)
+    ones[at] = pred_one
+    v, v1, f = float(y - path[at]), 1.0 - pred_one, float(g[0])
+    if np.isnan(y):
+        return False, v, v1, f
+    for j in range(phi.shape[0]):
+        path[at - j] += g[j] * v / f
+        ones[at - j] += g[j] * v1 / f
+    path[at], ones[at] = y, 1.0
+    return update_cov(1.0, P, g), v, v1, f
+
+
+@kernel
 def profile_loglik(x: F64, k: F64, p: int, const: bool) -> tuple[float, float, float]:
     """Log-likelihood, maximised over mean (if `const`) and sigma2, and these two.
 
@@ -50,15 +92,11 @@ def profile_loglik(x: F64, k: F64, p: int, const: bool) -> tuple[float, float, f
         (>= p,) partial autocorrelations.
     """
     L = max(p, 1)
-    phi, none, gamma, g = np.zeros(L), np.zeros(0), np.zeros(L), np.zeros(L)
+    phi, g = np.zeros(L), np.zeros(L)
     step_up(k, p, phi)
     P = np.zeros((L, L))
+    _stationary_cov(k, p, P)
     known = p == 0
-    if p > 0:
-        autocovariances(k, p, gamma)
-        for i in range(p):
-            for j in range(p):
-                P[i, j] = gamma[abs(i - j)]
     n_all = x.shape[0]
     # Two runs of the same filter: on the data, and on a series of ones with the same gaps.
     path, ones = np.zeros(L + n_all), np.zeros(L + n_all)
@@ -68,9 +106,7 @@ def profile_loglik(x: F64, k: F64, p: int, const: bool) -> tuple[float, float, f
         level -= phi[j]
     n, log_f, yy, y1, one2 = 0, 0.0, 0.0, 0.0, 0.0
     for t in range(n_all):
-        pred = 0.0
-        for j in range(L):
-            pred += back[j] * path[t + j]
+        pred = _ahead(back, path, t)
         missing = np.isnan(x[t])
         if known and not missing:
             v = x[t] - pred
@@ -81,25 +117,15 @@ def profile_loglik(x: F64, k: F64, p: int, const: bool) -> tuple[float, float, f
             path[L + t] = x[t]
             ones[L + t] = 1.0
             continue
-        pred_one = 0.0
-        for j in range(L):
-            pred_one += back[j] * ones[t + j]
-        predict_cov(phi, none, 1.0, P, g)
-        known = False
-        path[L + t], ones[L + t] = pred, pred_one
+        path[L + t] = pred
+        known, v, v1, f = _carry(x[t], phi, back, t, path, ones, P, g)
         if missing:
             continue
-        v, v1, f = x[t] - pred, 1.0 - pred_one, g[0]
         n += 1
         log_f += np.log(f)
         yy += v * v / f
         y1 += v * v1 / f
         one2 += v1 * v1 / f
-        for j in range(L):
-            path[L + t - j] += g[j] * v / f
-            ones[L + t - j] += g[j] * v1 / f
-        path[L + t], ones[L + t] = x[t], 1.0
-        known = update_cov(1.0, P, g)
     mean = y1 / one2 if const and one2 > 0.0 else 0.0
     sigma2 = (yy - mean * y1) / n
     value = -0.5 * (n * (np.log(2.0 * np.pi * sigma2) + 1.0) + log_f) if sigma2 > 0.0 else -np.inf

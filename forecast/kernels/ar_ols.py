@@ -12,6 +12,8 @@ equations would lose more than about six digits, a Householder QR of the lag mat
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 
 from forecast.kernels._jit import kernel
@@ -38,6 +40,10 @@ QR_PIVOT = 1e-12
 
 # Rows of the factor that are eliminated at once: one load and store of the row being made for four updates.
 ROW_TILE = 4
+
+# All Gram matrices follow from core, head and tail of the lagged products, and head and tail of the points.
+Ends: TypeAlias = tuple[F64, F64, F64, F64, F64]
+Scratch: TypeAlias = tuple[F64, F64, F64, F64]
 
 
 @kernel
@@ -152,6 +158,83 @@ def _solve(upper: F64, k: int, phi: F64) -> None:
 
 
 @kernel
+def _ends(max_lags: int) -> Ends:
+    """Allocate the sums of `_products`."""
+    size = max_lags + 1
+    head, tail = np.empty((size, size)), np.empty((size, size))
+    return np.empty(max_lags + padding(max_lags)), head, tail, np.empty(size), np.empty(size)
+
+
+@kernel
+def _scratch(max_lags: int) -> Scratch:
+    """Allocate column sums, Gram matrix, a row of work, and the factor."""
+    width = (max_lags // 8 + 1) * 8
+    gram, upper = np.zeros((max_lags + 1, width)), np.zeros((width + ROW_TILE, width))
+    return np.empty(max_lags + 1), gram, np.empty(width), upper
+
+
+@kernel
+def _products(padded: F64, pad: int, t: int, m: int, ends: Ends) -> float:
+    """Write the sums for orders up to m of a series of t points; return its sum of squares."""
+    core, head, tail, head_sums, tail_sums = ends
+    lag_products(padded, pad + m, t - 2 * m, m, core)
+    edge_products(padded, pad + m - 1, -1, m, head)
+    edge_products(padded, pad + t - m, 1, m, tail)
+    edge_sums(padded, pad + m - 1, -1, m, head_sums)
+    edge_sums(padded, pad + t - m, 1, m, tail_sums)
+    return float(core[0] + head[m, 0] + tail[m, 0])
+
+
+@kernel
+def _factor(x: F64, ends: Ends, middle: float, k: int, m: int, const: int, scratch: Scratch) -> bool:
+    """Factor the regression of order k on rows t = k..T-1; False when its columns are collinear.
+
+    ``ends`` are the sums for order m >= k, and ``middle`` that of the points m..T-m-1.
+    """
+    core, head, tail, head_sums, tail_sums = ends
+    sums, gram, work, upper = scratch
+    _column_sums(middle, head_sums, tail_sums, m, k, sums)
+    _gram(core, head, tail, sums, (k, m, x.shape[0]), const, gram)
+    return _cholesky(gram, k, work, upper) or _householder(x, k, const, upper)
+
+
+@kernel
+def _logliks(upper: F64, m: int, n: int, logliks: F64) -> None:
+    """Write the log-likelihoods of orders 0..m on n rows, from the factor of order m."""
+    rss = 0.0
+    for j in range(m, -1, -1):
+        rss += upper[j, m] * upper[j, m]
+        logliks[j] = gaussian_loglik(n, rss / n)
+
+
+@kernel
+def _best_order(
+    x: F64, ends: Ends, m: int, const: int, criterion: int, logliks: F64, ic: F64, scratch: Scratch
+) -> int:
+    """Return the order chosen, its regression factored on all the rows it can use; -1 when collinear."""
+    n = x.shape[0] - m
+    middle = total(x[m:n])
+    k = m
+    # One call for both factorisations: the compiler would inline two.
+    for final in range(2):
+        if (final == 0 or k < m) and not _factor(x, ends, middle, k, m, const, scratch):
+            return -1
+        if final == 0:
+            _logliks(scratch[3], m, n, logliks)
+            k = select_order(logliks, m, n, const, criterion, ic)
+    return k
+
+
+@kernel
+def _level(phi: F64, k: int, mean: float, sums: F64, weight: float) -> float:
+    """Return the intercept: the mean of the response less what the lags make of theirs."""
+    level = mean + weight * sums[0]
+    for i in range(k):
+        level -= phi[i] * (mean + weight * sums[i + 1])
+    return float(level)
+
+
+@kernel
 def fit_ols(
     values: F64,
     indptr: I64,
@@ -193,12 +276,8 @@ def fit_ols(
     """
     pad = padding(max_lags)
     padded = np.zeros(2 * pad + longest(indptr, first, last))
-    width = (max_lags // 8 + 1) * 8
-    core = np.empty(max_lags + pad)
-    head, tail = np.empty((max_lags + 1, max_lags + 1)), np.empty((max_lags + 1, max_lags + 1))
-    head_sums, tail_sums, sums = np.empty(max_lags + 1), np.empty(max_lags + 1), np.empty(max_lags + 1)
-    gram, upper, work = np.zeros((max_lags + 1, width)), np.zeros((width + ROW_TILE, width)), np.empty(width)
-    logliks = np.empty(max_lags + 1)
+    ends, scratch, logliks = _ends(max_lags), _scratch(max_lags), np.empty(max_lags + 1)
+    sums, upper = scratch[0], scratch[3]
     for row in range(first, last):
         y = values[indptr[row] : indptr[row + 1]]
         t = y.shape[0]
@@ -208,36 +287,13 @@ def fit_ols(
             continue
         x = padded[pad : pad + t]
         mean = centre(y, const, x)
-        lag_products(padded, pad + m, t - 2 * m, m, core)
-        edge_products(padded, pad + m - 1, -1, m, head)
-        edge_products(padded, pad + t - m, 1, m, tail)
-        if is_constant(core[0] + head[m, 0] + tail[m, 0], mean, t):
+        if is_constant(_products(padded, pad, t, m, ends), mean, t):
             continue
-        middle = total(x[m : t - m])
-        edge_sums(padded, pad + m - 1, -1, m, head_sums)
-        edge_sums(padded, pad + t - m, 1, m, tail_sums)
-        best = m
-        for final in range(2):
-            k = best if final == 1 else m
-            if final == 0 or k < m:
-                _column_sums(middle, head_sums, tail_sums, m, k, sums)
-                _gram(core, head, tail, sums, (k, m, t), const, gram)
-                ok[row] = _cholesky(gram, k, work, upper) or _householder(x, k, const, upper)
-            if ok[row] == 0:
-                break
-            if final == 0:
-                rss = 0.0
-                for j in range(m, -1, -1):
-                    rss += upper[j, m] * upper[j, m]
-                    logliks[j] = gaussian_loglik(t - m, rss / (t - m))
-                best = select_order(logliks, m, t - m, const, criterion, ic[row])
-        if ok[row] == 0:
+        k = _best_order(x, ends, m, const, criterion, logliks, ic[row], scratch)
+        ok[row] = k >= 0
+        if k < 0:
             continue
-        k = best
         _solve(upper, k, phi[row])
-        level = mean + const * sums[0] / (t - k)
-        for i in range(k):
-            level -= phi[row, i] * (mean + const * sums[i + 1] / (t - k))
-        order[row], intercept[row] = k, level
+        order[row], intercept[row] = k, _level(phi[row], k, mean, sums, const / (t - k))
         sigma2[row] = upper[k, k] * upper[k, k] / (t - k)
         loglik[row] = gaussian_loglik(t - k, sigma2[row])

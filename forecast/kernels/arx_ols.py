@@ -60,31 +60,36 @@ def fit_arx(
     k = fixed + len(lags)
     for i in range(first, last):
         lo, hi = indptr[i], indptr[i + 1]
-        y = values[lo:hi]
+        y, exog_i = values[lo:hi], exog[:, lo:hi]
         x, target = np.empty((k, hi - lo)), np.empty(hi - lo)
         rss = np.empty(k + 1)
         m = len(lags)
         if criterion > 0 and m > 0:
-            n = build_design(
-                y, exog[:, lo:hi], term_row, term_lag, const, slope, season, lags, lags[-1], x, target
-            )
+            n = build_design(y, exog_i, term_row, term_lag, const, slope, season, lags, lags[-1], x, target)
             reflect(x, target, n, kept[i], rss)
             m = _best(criterion, n, kept[i], rss, fixed, len(lags))
         hold = lags[m - 1] if m > 0 else 0
-        n = build_design(
-            y, exog[:, lo:hi], term_row, term_lag, const, slope, season, lags[:m], hold, x, target
-        )
+        n = build_design(y, exog_i, term_row, term_lag, const, slope, season, lags[:m], hold, x, target)
         width = fixed + m
         kept[i, width:] = 0
-        rank = reflect(x[:width], target, n, kept[i, :width], rss[: width + 1])
         coef[i, :] = 0.0
-        order[i], used[i] = m, n if n > rank + 1 else 0
-        sigma2[i] = rss[width] / n if n > rank + 1 else np.nan
-        if n > rank + 1:
-            solve(x[:width], target, kept[i, :width], width, coef[i, :width])
-            if cov.shape[1] > 0:
-                unscaled_covariance(x[:width], kept[i, :width], width, cov[i, :width, :width])
-                cov[i] *= sigma2[i]
+        sigma2[i], used[i] = _estimate(x[:width], target, n, kept[i, :width], rss, coef[i, :width], cov[i])
+        order[i] = m
+
+
+@kernel
+def _estimate(x: F64, y: F64, n: int, kept: U8, rss: F64, coef: F64, cov: F64) -> tuple[float, int]:
+    """Solve a regression of `n` rows, its covariance if `cov` has room; return sigma2 and the rows used."""
+    width = x.shape[0]
+    rank = reflect(x, y, n, kept, rss[: width + 1])
+    if n <= rank + 1:
+        return np.nan, 0
+    sigma2 = float(rss[width] / n)
+    solve(x, y, kept, width, coef)
+    if cov.shape[0] > 0:
+        unscaled_covariance(x, kept, width, cov[:width, :width])
+        cov *= sigma2
+    return sigma2, n
 
 
 @kernel

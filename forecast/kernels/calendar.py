@@ -145,7 +145,7 @@ def survey_months(
         if same_clock(times, indptr, s) and offending[s - 1] < 0:
             offending[s], lengths[s] = -1, lengths[s - 1]
             continue
-        day = times[start] // per_day
+        day = int(times[start] // per_day)
         hour = times[start] - day * per_day
         month0, dom = civil(day + late)
         offending[s] = -1

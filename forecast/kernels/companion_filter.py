@@ -1,4 +1,4 @@
-r"""Exact Kalman filter and smoother in levels and innovations.
+r"""Exact Kalman filter in levels and innovations.
 
 .. math:: y_{t+1} = m_{t+1} + \sum_{j=1}^{L} a_j y_{t+1-j} + \sum_{j=1}^{q} b_j e_{t+1-j} + e_{t+1}
 
@@ -79,6 +79,64 @@ def update_cov(sigma2: float, P: F64, g: F64) -> bool:
 
 
 @kernel
+def _predict(a: F64, b: F64, path: F64, shock: F64, k: int, pred: float) -> float:
+    """Add to the deterministic part what levels and innovations before point `k` say of it."""
+    L, q = a.shape[0], b.shape[0]
+    for j in range(L):
+        pred += a[L - 1 - j] * path[k + j]
+    for j in range(q):
+        pred += b[q - 1 - j] * shock[k + j]
+    return pred
+
+
+@kernel
+def _store_gain(g: F64, carry: bool, sigma2: float, L: int, gain: F64) -> None:
+    """Keep the first row of the predicted covariance, for `companion_smoother`."""
+    M = g.shape[0]
+    for j in range(M):
+        gain[j] = g[j] if carry else 0.0
+    if not carry:
+        gain[0] = sigma2
+        if M > L:
+            gain[L] = sigma2
+
+
+@kernel
+def _learn(
+    z: float, f: float, carry: bool, sigma2: float, k: int, L: int, g: F64, path: F64, shock: F64, P: F64
+) -> bool:
+    """Take in the innovation of point `k`; return whether the state is known now."""
+    q = shock.shape[0] + L - path.shape[0]
+    if not carry:
+        shock[q + k] = z
+        return True
+    if not f > 0.0:
+        return False
+    r = z / f
+    for j in range(1, L):
+        path[L + k - j] += g[j] * r
+    for j in range(q):
+        shock[q + k - j] += g[L + j] * r
+    return update_cov(sigma2, P, g)
+
+
+@kernel
+def _unroll(newest_first: F64, n: int, t: int) -> F64:
+    """Begin a path of n + t elements with the n of the state, oldest first."""
+    path = np.empty(n + t)
+    for j in range(n):
+        path[n - 1 - j] = newest_first[j]
+    return path
+
+
+@kernel
+def _roll_up(path: F64, n: int, newest_first: F64) -> None:
+    """Make the end of a path the state again."""
+    for j in range(n):
+        newest_first[j] = path[path.shape[0] - 1 - j]
+
+
+@kernel
 def advance_row(
     a: F64,
     b: F64,
@@ -121,60 +179,30 @@ def advance_row(
         so that loglik = -(n log 2 pi + log_f + squares) / 2.
     """
     L, q, t = a.shape[0], b.shape[0], y.shape[0]
-    keep = gains.shape[0] > 0
-    path, shock = np.empty(L + t), np.empty(q + t)
-    for j in range(L):
-        path[L - 1 - j] = levels[j]
-    for j in range(q):
-        shock[q - 1 - j] = innov[j]
+    path, shock = _unroll(levels, L, t), _unroll(innov, q, t)
     g = np.zeros(L + q)
     n, log_f, squares = 0, 0.0, 0.0
     for k in range(t):
-        pred = m[k]
-        for j in range(L):
-            pred += a[L - 1 - j] * path[k + j]
-        for j in range(q):
-            pred += b[q - 1 - j] * shock[k + j]
+        m[k] = _predict(a, b, path, shock, k, m[k])
         missing = np.isnan(y[k])
-        m[k] = pred
-        z[k] = y[k] - pred
-        path[L + k] = pred
-        shock[q + k] = 0.0
-        var = sigma2
+        z[k], path[L + k], shock[q + k] = y[k] - m[k], m[k], 0.0
         carry = not known or (missing and sigma2 > 0.0)
         if carry:
             predict_cov(a, b, sigma2, P, g)
-            var = g[0]
             known = False
-        f[k] = var
-        if keep:
-            for j in range(L + q):
-                gains[k, j] = g[j] if carry else 0.0
-            if not carry:
-                gains[k, 0] = sigma2
-                if q > 0:
-                    gains[k, L] = sigma2
+        f[k] = g[0] if carry else sigma2
+        if gains.shape[0] > 0:
+            _store_gain(g, carry, sigma2, L, gains[k])
         if missing:
             continue
         n += 1
-        if var > 0.0:
-            log_f += np.log(var)
-            squares += z[k] * z[k] / var
+        if f[k] > 0.0:
+            log_f += np.log(f[k])
+            squares += z[k] * z[k] / f[k]
         path[L + k] = y[k]
-        if not carry:
-            shock[q + k] = z[k]
-            continue
-        if var > 0.0:
-            r = z[k] / var
-            for j in range(1, L):
-                path[L + k - j] += g[j] * r
-            for j in range(q):
-                shock[q + k - j] += g[L + j] * r
-            known = update_cov(sigma2, P, g)
-    for j in range(L):
-        levels[j] = path[L + t - 1 - j]
-    for j in range(q):
-        innov[j] = shock[q + t - 1 - j]
+        known = _learn(z[k], f[k], carry, sigma2, k, L, g, path, shock, P)
+    _roll_up(path, L, levels)
+    _roll_up(shock, q, innov)
     return known, n, log_f, squares
 
 
@@ -269,12 +297,15 @@ def residual_rows(
         else:
             for k in range(lo, lo + head):
                 z[k], f[k] = np.nan, np.nan
-        for k in range(lo + head, hi):
-            pred = m[k]
-            for j in range(L):
-                pred += A[i, j] * y[k - 1 - j]
-            z[k] = y[k] - pred
-            f[k] = sigma2[i]
+        error, seen = z[lo + head : hi], y[lo + head : hi]
+        error[:] = m[lo + head : hi]
+        for j in range(L):  # a lag at a time: along the series the additions vectorise
+            a, lagged = A[i, j], y[lo + head - 1 - j : hi - 1 - j]
+            for k in range(len(error)):
+                error[k] += a * lagged[k]
+        for k in range(len(error)):
+            error[k] = seen[k] - error[k]
+        f[lo + head : hi] = sigma2[i]
 
 
 @kernel
@@ -306,83 +337,3 @@ def _short_error(phi: F64, r: int, y: F64, m: F64) -> float:
     for j in range(r):
         acc -= phi[j] * (y[r - 1 - j] - m[r - 1 - j])
     return float(acc)
-
-
-@kernel
-def smooth_row(
-    a: F64, b: F64, seen: Bool, z: F64, f: F64, gains: F64, mean: F64, var: F64, r: F64, N: F64
-) -> None:
-    r"""Fixed-interval smoothing: run back over what `advance_row` stored.
-
-    Parameters
-    ----------
-    seen
-        (t,) where y was observed.
-    z, f, gains
-        As `advance_row` left them.
-    mean, var
-        (t,) in: one-step forecasts, and anything; out: E(y_t | all) and Var(y_t | all) where not `seen`.
-    r, N
-        (M,), (M, M) in: zeros; out: what corrects the state before the first point:
-        E(x | all) = x + P r, Var(x | all) = P - P N P.
-
-    Notes
-    -----
-    r_{t-1} = Z'z/f + (T - T K Z)' r_t and likewise N: Durbin and Koopman (2012), eq. 4.44.
-    """
-    M = r.shape[0]
-    w = np.empty(M)
-    for k in range(z.shape[0] - 1, -1, -1):
-        g = gains[k]
-        if seen[k]:
-            for i in range(M):
-                acc = 0.0
-                for j in range(M):
-                    acc += N[i, j] * g[j]
-                w[i] = acc / f[k]
-            kr, kw = 0.0, 0.0
-            for i in range(M):
-                kr += g[i] * r[i]
-                kw += g[i] * w[i]
-            r[0] += (z[k] - kr) / f[k]
-            corner = N[0, 0] - 2.0 * w[0] + (kw + 1.0) / f[k]
-            for j in range(1, M):
-                N[0, j] -= w[j]
-                N[j, 0] = N[0, j]
-            N[0, 0] = corner
-        else:
-            shift, drop = 0.0, 0.0
-            for i in range(M):
-                shift += g[i] * r[i]
-                acc = 0.0
-                for j in range(M):
-                    acc += N[i, j] * g[j]
-                drop += g[i] * acc
-            mean[k] += shift
-            var[k] = max(0.0, g[0] - drop)
-        _step_back(a, b, r, N)
-
-
-@kernel
-def _step_back(a: F64, b: F64, r: F64, N: F64) -> None:
-    """Replace r by T'r and N by T'NT, T the companion matrix."""
-    L, q = a.shape[0], b.shape[0]
-    M = L + q
-    top, row = r[0], N[0].copy()
-    for j in range(M):
-        h = a[j] if j < L else b[j - L]
-        r[j] = h * top + (r[j + 1] if j != L - 1 and j != M - 1 else 0.0)
-    for i in range(M):
-        hi = a[i] if i < L else b[i - L]
-        ui = i != L - 1 and i != M - 1
-        for j in range(M):
-            hj = a[j] if j < L else b[j - L]
-            uj = j != L - 1 and j != M - 1
-            acc = hi * hj * row[0]
-            if uj:
-                acc += hi * row[j + 1]
-            if ui:
-                acc += hj * row[i + 1]
-                if uj:
-                    acc += N[i + 1, j + 1]
-            N[i, j] = acc

@@ -9,6 +9,22 @@ from forecast.types import F64, I64
 
 
 @kernel
+def _deterministic(t: int, const: bool, slope: bool, season: int, x: F64, n: int) -> int:
+    """Write what row `n` has without looking at any data; return how many columns that is."""
+    j = 0
+    if const:
+        x[j, n] = 1.0
+        j += 1
+    if slope:
+        x[j, n] = t + 1.0
+        j += 1
+    for s in range(season):
+        x[j, n] = 1.0 if t % season == s else 0.0
+        j += 1
+    return j
+
+
+@kernel
 def build_design(
     y: F64,
     exog: F64,
@@ -52,17 +68,8 @@ def build_design(
     for t in range(hold_back, len(y)):
         if np.isnan(y[t]):
             continue
-        j = 0
+        j = _deterministic(t, const, slope, season, x, n)
         good = True
-        if const:
-            x[j, n] = 1.0
-            j += 1
-        if slope:
-            x[j, n] = t + 1.0
-            j += 1
-        for s in range(season):
-            x[j, n] = 1.0 if t % season == s else 0.0
-            j += 1
         for m in range(len(term_row)):
             back = t - term_lag[m]
             x[j, n] = exog[term_row[m], back] if back >= 0 else np.nan

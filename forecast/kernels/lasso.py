@@ -133,7 +133,7 @@ def _descend(gram: F64, cross: F64, size: F64, penalty: float, unit: float, b: F
 
 @kernel
 def _finish(x: F64, y: F64, fixed: int, coef: F64) -> float:
-    """Fixed coefficients given the others, by least squares on what is left of y; returns RSS / n."""
+    """Write fixed coefficients given the others, by least squares on what is left of y; return RSS / n."""
     n = len(y)
     rest = y.copy()
     for j in range(fixed, x.shape[0]):
@@ -144,4 +144,4 @@ def _finish(x: F64, y: F64, fixed: int, coef: F64) -> float:
     kept, rss = np.zeros(fixed, dtype=np.uint8), np.empty(fixed + 1)
     reflect(q, r, n, kept, rss)
     solve(q, r, kept, fixed, coef[:fixed])
-    return rss[fixed] / n
+    return float(rss[fixed] / n)

@@ -27,6 +27,28 @@ def _load(y: F64, n: int, level: F64, now: F64, step: F64, observed: Bool) -> tu
 
 
 @kernel
+def _regress(level: F64, e: F64, n: int, spread: float) -> tuple[float, float]:
+    """Leave in `e` what the level does not explain; return rho - 1 and the residual sum of squares."""
+    step = inner(level, e, n) / spread
+    for t in range(n):
+        e[t] -= step * level[t]
+    return step, inner(e, e, n)
+
+
+@kernel
+def _statistics(
+    step: float, rss: float, long: float, spread: float, moment: float, rows: int, trend: int
+) -> tuple[float, float]:
+    """Return Z-tau and Z-rho; `long` is the long-run variance, `moment` the sum of squares behind M."""
+    moment /= float(rows) * rows
+    if trend == 2:
+        moment *= 1.0 - 1.0 / (float(rows) * rows)
+    excess = 0.5 * (long - rss / rows)
+    ratio = step / np.sqrt(rss / (rows - trend - 1) / spread)
+    return np.sqrt(rss / rows / long) * ratio - excess / np.sqrt(long * moment), rows * step - excess / moment
+
+
+@kernel
 def phillips_perron(
     values: F64,
     indptr: I64,
@@ -79,27 +101,17 @@ def phillips_perron(
         y = values[indptr[i] : indptr[i + 1]]
         n = len(y) - 1
         rows, size = _load(y, n, level, now, e, observed)
-        free = rows - trend - 1
-        if free < 1:
+        if rows - trend - 1 < 1:
             continue
         floor = (EXACT_FIT * size) ** 2
         spread = detrend(level, observed, n, trend)
         detrend(e, observed, n, trend)
         if not spread > rows * floor:
             continue
-        step = inner(level, e, n) / spread  # rho - 1
-        for t in range(n):
-            e[t] -= step * level[t]
-        rss = inner(e, e, n)
+        step, rss = _regress(level, e, n, spread)
         if not rss > rows * floor:
             continue
-        short = rss / rows
         long = (rss + 2.0 * bartlett(e, n, max_lag[i])) / rows
         moment = detrend(now, observed, n, trend) if current else spread
-        moment /= float(rows) * rows
-        if trend == 2:
-            moment *= 1.0 - 1.0 / (float(rows) * rows)
-        ratio = step / np.sqrt(rss / free / spread)
-        z_tau[i] = np.sqrt(short / long) * ratio - 0.5 * (long - short) / np.sqrt(long * moment)
-        z_rho[i] = rows * step - 0.5 * (long - short) / moment
+        z_tau[i], z_rho[i] = _statistics(step, rss, long, spread, moment, rows, trend)
         nobs[i] = rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.kernels._jit import kernel
+from forecast.kernels.lag_products import lag_products, padding
 from forecast.kernels.projection import inner, orthonormalise, remove
 from forecast.kernels.unit_root import complete_rows, longest, scan
 from forecast.types import F64, I64
@@ -16,29 +17,46 @@ NO_VARIATION = (64.0 * 2.220446049250313e-16) ** 2
 @kernel
 def central_moments(y: F64, n: int, e: F64, moments: F64) -> bool:
     """Write y - mean to `e` (NaN where missing) and n, m2, m3, m4 to `moments`; False when nothing varies."""
-    count = 0
-    mean = 0.0
-    size = 0.0
+    count, total = n, 0.0
     for t in range(n):
-        if not np.isnan(y[t]):
-            count += 1
-            mean += y[t]
-            size = max(size, abs(y[t]))
+        total += y[t]
+    gaps = np.isnan(total)
+    if gaps:
+        count, total = _observed_total(y, n)
     moments[:] = 0.0
     moments[0] = count
     if count < 2:
         return False
-    mean /= count
+    mean = total / count
+    second, third, fourth = 0.0, 0.0, 0.0
     for t in range(n):
         e[t] = y[t] - mean
-        if not np.isnan(e[t]):
-            square = e[t] * e[t]
-            moments[1] += square
-            moments[2] += square * e[t]
-            moments[3] += square * square
-    for k in range(1, 4):
-        moments[k] /= count
+    for t in range(n):
+        d = 0.0 if gaps and np.isnan(e[t]) else e[t]
+        square = d * d
+        second += square
+        third += square * d
+        fourth += square * square
+    moments[1], moments[2], moments[3] = second / count, third / count, fourth / count
+    # The largest value squared is no more than the sum of all squares, which is at hand.
+    if moments[1] > NO_VARIATION * (second + count * mean * mean):
+        return True
+    size = 0.0
+    for t in range(n):
+        if not np.isnan(y[t]):
+            size = max(size, abs(y[t]))
     return bool(moments[1] > NO_VARIATION * size * size)
+
+
+@kernel
+def _observed_total(y: F64, n: int) -> tuple[int, float]:
+    """Count and add the observed points."""
+    count, total = 0, 0.0
+    for t in range(n):
+        if not np.isnan(y[t]):
+            count += 1
+            total += y[t]
+    return count, total
 
 
 @kernel
@@ -49,6 +67,17 @@ def _pairs(y: F64, n: int, k: int) -> float:
         if not (np.isnan(y[t]) or np.isnan(y[t - k])):
             pairs += 1.0
     return pairs
+
+
+@kernel
+def _trimmed(y: F64) -> F64:
+    """Leave out what is missing at both ends, as the first residuals of a conditional model are."""
+    begin, end = 0, len(y)
+    while begin < end and np.isnan(y[begin]):
+        begin += 1
+    while begin < end and np.isnan(y[end - 1]):
+        end -= 1
+    return y[begin:end]
 
 
 @kernel
@@ -72,13 +101,20 @@ def ljung_box(values: F64, indptr: I64, first: int, last: int, lags: I64, q: F64
     q, box_pierce
         (n,) written. A lag at which no pair is observed makes both NaN.
     """
-    e = np.empty(longest(indptr, first, last))
+    width = longest(indptr, first, last)
+    most = 0
+    for i in range(first, last):
+        most = max(most, min(lags[i], width))
+    at = padding(most)
+    padded = np.zeros(width + 2 * at)
+    products = np.empty(at)
     moments = np.empty(4)
     for i in range(first, last):
         q[i] = np.nan
         box_pierce[i] = np.nan
-        y = values[indptr[i] : indptr[i + 1]]
+        y = _trimmed(values[indptr[i] : indptr[i + 1]])
         n = len(y)
+        e = padded[at : at + n]
         varies = central_moments(y, n, e, moments)
         count = moments[0]
         if not varies or lags[i] < 1 or lags[i] >= count:
@@ -86,14 +122,12 @@ def ljung_box(values: F64, indptr: I64, first: int, last: int, lags: I64, q: F64
         for t in range(n):
             if np.isnan(e[t]):
                 e[t] = 0.0
+        lag_products(padded, at, n, lags[i], products)
         gaps = count < n
         ljung, box = 0.0, 0.0
         for k in range(1, lags[i] + 1):
-            product = 0.0
-            for t in range(k, n):
-                product += e[t] * e[t - k]
             pairs = _pairs(y, n, k) if gaps else float(n - k)
-            r = product / pairs / moments[1] if pairs > 0.0 else np.nan
+            r = products[k] / pairs / moments[1] if pairs > 0.0 else np.nan
             ljung += (count + 2.0) / count * pairs * r * r
             box += pairs * (count - k) / count * r * r
         q[i] = ljung

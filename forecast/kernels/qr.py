@@ -112,7 +112,7 @@ def solve(x: F64, y: F64, kept: U8, width: int, coef: F64) -> None:
 
 @kernel
 def unscaled_covariance(x: F64, kept: U8, width: int, cov: F64) -> None:
-    """(X'X)^-1 of the first `width` columns from R, rows and columns of dropped ones zero; `cov` (width, width)."""
+    """Write (X'X)^-1 of the first `width` columns to `cov`, with zeros where a column was left out."""
     inverse = np.zeros((width, width))
     unit = np.zeros(x.shape[0])
     column = np.empty(x.shape[0])

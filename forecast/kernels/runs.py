@@ -37,7 +37,7 @@ def string_changes(offsets: I64, data: U8, changed: Bool) -> None:
     n = changed.shape[0]
     i = 0
     while i < n:
-        if 0 < i and i + SAME_ROWS <= n and _repeats(offsets, data, i, i + SAME_ROWS):
+        if i > 0 and i + SAME_ROWS <= n and _repeats(offsets, data, i, i + SAME_ROWS):
             changed[i : i + SAME_ROWS] = False
             i += SAME_ROWS
             continue

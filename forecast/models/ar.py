@@ -82,7 +82,7 @@ class AR:
 class ARX:
     r"""AR with regressors in the equation: y_t = c + \sum \phi_i y_{t-i} + \sum \beta_j x_{j,t-l_j} + e_t.
 
-    Not the same as ARIMAX (regression with ARIMA errors): here the effect of x lives on through the lags of y.
+    Not the same as ARIMAX (regression with ARIMA errors): the effect of x lives on through the lags of y.
 
     Parameters
     ----------

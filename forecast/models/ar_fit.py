@@ -68,8 +68,8 @@ def _fit_rows(
     draft = fitter(plan, _part(scaled, rows), jobs)
     bad = np.flatnonzero(~draft.ok)
     for i in bad:
-        status, reason = draft.reasons.get(int(i), _too_short(plan, int(found.observed[rows[i]])))
-        found.reject(rows[[i]], status, reason)
+        code, reason = draft.reasons.get(int(i), _too_short(plan, int(found.observed[rows[i]])))
+        found.reject(rows[[i]], code, reason)
     good = np.flatnonzero(draft.ok)
     if not good.size:
         return [], []
@@ -135,7 +135,7 @@ def _fit_gapped(plan: Plan, panel: Panel, jobs: int) -> Draft:
 
     def work(first: int, last: int) -> None:
         fit_gaps(
-            panel.values, panel.indptr, np.arange(first, last, dtype=np.int64), m, plan.criterion, bool(plan.const),
+            panel.values, panel.indptr, np.arange(first, last, dtype=np.int64), m, plan.criterion, plan.const,
             draft.phi, draft.const, draft.sigma2, draft.order, ic, draft.loglik, ok,
         )  # fmt: skip
 
@@ -147,7 +147,7 @@ def _fit_gapped(plan: Plan, panel: Panel, jobs: int) -> Draft:
 
 
 def _center_to_intercept(draft: Draft) -> None:
-    """c = mu (1 - sum phi): these kernels estimate the mean."""
+    """Turn the mean, which these kernels estimate, into c = mu (1 - sum phi)."""
     draft.const *= 1.0 - draft.phi.sum(axis=1)
 
 

@@ -72,7 +72,7 @@ def fit_recipe(
     width = max(1, int(fit.order.max(initial=0)) + recipe.d + season * recipe.D)
     levels = np.empty((n, width))
     last_values(level, panel.indptr, levels)
-    count = 1 + fit.order + int(recipe.mean)
+    count = 1 + fit.order + int(recipe.mean) + (season - 1 if recipe.effects else 0)
     records = Records(
         ids=panel.ids, freq=panel.freq, start=panel.start, nobs=panel.lengths.astype(np.int32),
         family=np.full(n, Family.AR, dtype=np.uint8), form=np.full(n, Form.REGRESSION, dtype=np.uint8),
@@ -114,7 +114,7 @@ def _burg(
 
     def work(first: int, last: int) -> None:
         fit_burg(
-            rest, short, first, last, max_lags, criterion, recipe.mean,
+            rest, short, first, last, max_lags, criterion, int(recipe.mean),
             fit.phi, fit.mean, fit.sigma2, fit.order, ic, fit.loglik, ok,
         )  # fmt: skip
 

@@ -54,7 +54,7 @@ def ar_records(
         param_cov=draft.param_cov, loglik=draft.loglik,
         n_params=draft.n_params.astype(np.int32), n_used=draft.n_used.astype(np.int32), messages=notes,
     )  # fmt: skip
-    return finish(_gate(records, panel, jobs), panel, jobs)
+    return finish(gate(records, panel, jobs), panel, jobs)
 
 
 def finish(records: Records, panel: Panel, jobs: int = 1) -> Records:
@@ -73,11 +73,11 @@ def finish(records: Records, panel: Panel, jobs: int = 1) -> Records:
         levels=levels,
         innovations=shocks,
         state_cov=state_cov,
-        ljung_box_p=whiteness(records, panel, lags, int(records.season_length.max(initial=1))),
+        ljung_box_p=whiteness(records, panel, lags),
     )
 
 
-def _gate(records: Records, panel: Panel, jobs: int) -> Records:
+def gate(records: Records, panel: Panel, jobs: int) -> Records:
     """Pull AR parts that are not stationary back inside, and say so.
 
     With other coefficients the equation has another constant and another variance: both are taken

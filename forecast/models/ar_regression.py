@@ -72,6 +72,7 @@ def fit_detrended(plan: Plan, panel: Panel, jobs: int = 1) -> Draft:
     draft.regression = True
     draft.const, draft.slope, draft.seasonal = mean.const, mean.slope, mean.seasonal
     draft.n_params, draft.n_used = mean.n_params + draft.order, panel.lengths
+    draft.ok &= draft.n_used > draft.n_params
     return draft
 
 
@@ -93,7 +94,7 @@ class _Columns:
 
 
 def _wants_covariance(plan: Plan) -> bool:
-    """A plain set of lags has its covariance in closed form; anything else needs the regression's."""
+    """Return False for a plain set of lags, whose covariance has a closed form."""
     return bool(plan.slope or plan.season or plan.exog)
 
 

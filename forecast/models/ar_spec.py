@@ -68,10 +68,12 @@ def resolve_lags(lags: Lags, max_lags: int | None) -> tuple[I64, int]:
         return np.arange(1, _check_lag(max_lags or DEFAULT_MAX_LAGS, "max_lags") + 1), CRITERIA[lags]
     if max_lags is not None:
         raise InputError(f"max_lags={max_lags} goes with lags='aic' or another criterion, got lags={lags!r}")
-    if isinstance(lags, (int, np.integer)):
+    if isinstance(lags, (int, np.integer)) and not isinstance(lags, bool):
         return np.arange(1, (_check_lag(int(lags), "lags") if lags else 0) + 1), 0
     if not isinstance(lags, Iterable):
-        raise InputError(f"lags must be a number, a list of them, or one of {', '.join(CRITERIA)}, got {lags!r}")
+        raise InputError(
+            f"lags must be a number, a list of them, or one of {', '.join(CRITERIA)}, got {lags!r}"
+        )
     chosen = sorted({_check_lag(lag, "lags") for lag in lags})
     if len(chosen) != len(list(lags)):
         raise InputError(f"lags={list(lags)!r} names a lag twice")

@@ -153,12 +153,11 @@ def _finished(records: Records, panel: Panel, jobs: int) -> Records:
     ma = certify(-records.theta, records.q, -records.seasonal_theta, records.Q, records.season_length, jobs)
     levels, shocks, state_cov = end_state(records, panel)
     df = (records.p + records.q + records.P + records.Q).astype(np.int64)
-    season = int(records.season_length.max(initial=1))
     return replace(
         records, parcor=gate.parcor, seasonal_parcor=gate.seasonal_parcor, margin=gate.margin,
         max_pole=gate.max_pole, theta_parcor=ma.parcor, seasonal_theta_parcor=ma.seasonal_parcor,
         levels=levels, innovations=shocks, state_cov=state_cov,
-        ljung_box_p=whiteness(records, panel, df, season),
+        ljung_box_p=whiteness(records, panel, df),
     )  # fmt: skip
 
 

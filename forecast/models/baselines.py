@@ -154,7 +154,7 @@ def walk(
 
 
 def _fill_seasons(levels: F64) -> None:
-    """A season never observed takes the level of the nearest later season that was."""
+    """Give a season never observed the level of the nearest later season that was."""
     for j in range(1, levels.shape[1]):
         levels[:, j] = np.where(np.isnan(levels[:, j]), levels[:, j - 1], levels[:, j])
     for j in range(levels.shape[1] - 2, -1, -1):
@@ -177,7 +177,7 @@ def _statuses(panel: Panel, scale: F64, levels: F64, sigma2: F64, slope: F64) ->
 
 
 def _reasons(panel: Panel, status: U8) -> dict[int, str]:
-    """A sentence for every series that is not plain, after what was found on the way in."""
+    """Return a sentence for every series that is not plain; what was found on the way in goes first."""
     found = {int(i): _WHY[Status(status[i])] for i in np.flatnonzero(status) if status[i] in _WHY}
     return found | dict(panel.notes)
 

@@ -17,8 +17,8 @@ from forecast.types import F64, I32, I64, Bool
 MIN_MARGIN = 1e-6
 
 # What must hold is that a model is stationary, provably and wherever it runs. A device that keeps
-# coefficients in float32 (24 bits, 6e-8) moves the sum of a dozen of them by up to 1e-6 and a double pole by the
-# root of that: a pole beyond 0.9999 may be a unit root there. Lower, honest slow models of long series
+# coefficients in float32 (24 bits, 6e-8) moves the sum of a dozen of them by up to 1e-6, and close poles
+# by more: nearer to the circle a model may be a unit root there. Lower, honest slow models of long series
 # (0.9995 of minute data, whose shocks halve in a day) would be refused.
 MAX_RADIUS = 0.9999
 

@@ -52,7 +52,7 @@ def as_pandas(df: object, columns: Iterable[str]) -> pd.DataFrame:
         _check_columns(list(df.columns), wanted, list(df.index.names))
         frame = df[wanted]
     elif isinstance(df, pa.Table) or hasattr(df, "__arrow_c_stream__"):
-        table = df if isinstance(df, pa.Table) else pa.table(df)
+        table: Any = df if isinstance(df, pa.Table) else pa.table(df)
         _check_columns(table.column_names, wanted, [])
         text = pd.StringDtype("pyarrow", na_value=np.nan)
         arrow_text = {pa.string(): text, pa.large_string(): text}

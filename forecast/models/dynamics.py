@@ -53,8 +53,7 @@ def dynamics(records: Records, m_path: F64, first: int, last: int) -> Dynamics:
     _check("levels", levels, p + d + s * (sp + sd))
     _check("innovations", innovations, q + s * sq)
     a, width = recursion(phi, p, seasonal_phi, sp, d, sd, s)
-    b, ma_width = np.empty((n, max(1, int((q + s * sq).max())))), np.empty(n, dtype=np.int64)
-    expand_ma_rows(theta, q, seasonal_theta, sq, s, b, ma_width, 0, n)
+    b, ma_width = moving_average(theta, q, seasonal_theta, sq, s)
     drive = np.where((records.form[rows] == Form.CONDITIONAL)[:, None], m_path[rows], 0.0)
     path, psi = np.empty((n, h)), np.empty((n, h))
     forecast_path_rows(a, width, b, ma_width, levels, innovations, drive, path, 0, n)
@@ -71,6 +70,15 @@ def recursion(
     width = np.empty(n, dtype=np.int64)
     expand_ar_rows(phi, p, seasonal_phi, seasonal_p, d, seasonal_d, s, a, width, 0, n)
     return a, width
+
+
+def moving_average(theta: F64, q: I64, seasonal_theta: F64, seasonal_q: I64, s: I64) -> tuple[F64, I64]:
+    """Return (n, >= 1) coefficients and (n,) widths of theta(L) Theta(L^s)."""
+    n, most = len(q), int((q + s * seasonal_q).max(initial=0))
+    b, width = np.zeros((n, max(1, most))), np.zeros(n, dtype=np.int64)
+    if most:
+        expand_ma_rows(theta, q, seasonal_theta, seasonal_q, s, b, width, 0, n)
+    return b, width
 
 
 def integers(column: NDArray[np.integer]) -> I64:

@@ -105,6 +105,7 @@ class Freq:
             return np.asarray(first + np.asarray(positions, np.int64) * grid.step, dtype=np.int64)
         start, ahead = np.broadcast_arrays(np.asarray(first, np.int64), np.asarray(positions, np.int64))
         flat, flat_ahead = np.ascontiguousarray(start).ravel(), np.ascontiguousarray(ahead).ravel()
+        flat.flags.writeable = False  # as the times of a panel are: one kind of array, one compiled function
         if flat.size == 0:
             return np.zeros(start.shape, np.int64)
         if grid.kind is Kind.OFFSET:

@@ -10,12 +10,13 @@ from scipy.special import chdtrc
 
 from forecast.errors import InputError
 from forecast.kernels.portmanteau import arch_lm, jarque_bera, ljung_box
+from forecast.kernels.summary import summarise
 from forecast.models.filtering import blocks, innovations
 from forecast.models.panel import Panel
 from forecast.models.records import Records
 from forecast.models.threads import over_rows
 from forecast.models.unit_roots import block, observed
-from forecast.types import F64, I64
+from forecast.types import F64, I32, I64
 
 
 def residual_tests(
@@ -23,7 +24,7 @@ def residual_tests(
     indptr: I64,
     df: int | I64 = 0,
     lags: int | I64 | None = None,
-    season_length: int = 1,
+    season_length: int | I64 | I32 = 1,
     jobs: int = 1,
 ) -> dict[str, NDArray[Any]]:
     """Test every series of a ragged block of residuals.
@@ -38,7 +39,7 @@ def residual_tests(
     lags
         Lags of Ljung-Box and of the ARCH test, >= 1; by default `default_lags`.
     season_length
-        Points in a season, for the default.
+        Points in a season (one number, or one a series), for the default.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def residual_tests(
     }
 
 
-def whiteness(records: Records, panel: Panel, df: I64, season_length: int = 1) -> F64:
+def whiteness(records: Records, panel: Panel, df: I64) -> F64:
     """Return the p-value (n,) of Ljung-Box on the innovations over the data; see `residual_tests`.
 
     Parameters
@@ -91,17 +92,19 @@ def whiteness(records: Records, panel: Panel, df: I64, season_length: int = 1) -
     for first, some, data in blocks(records, panel):
         values, indptr = block(innovations(some, data)[0], data.indptr)
         n = some.n_series
-        m = default_lags(observed(values, indptr).count, season_length)
+        count, low, high = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
+        summarise(values, indptr, count, low, high)
+        m = default_lags(count, some.season_length)
         q, box = np.empty(n), np.empty(n)
         ljung_box(values, indptr, 0, n, m, q, box)
         p[first : first + n] = chi2_p(q, m - df[first : first + n])
     return p
 
 
-def default_lags(count: I64, season_length: int = 1) -> I64:
+def default_lags(count: I64, season_length: int | I64 | I32 = 1) -> I64:
     """Return min(10, n / 5), or min(2 s, n / 5) with a season of s points (Hyndman 2014)."""
-    most = 10 if season_length <= 1 else 2 * season_length
-    return np.minimum(most, count // 5)
+    s = np.asarray(season_length, dtype=np.int64)
+    return np.minimum(np.where(s <= 1, 10, 2 * s), count // 5)
 
 
 def chi2_p(stat: F64, df: I64) -> F64:

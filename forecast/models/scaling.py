@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 
+from forecast.kernels.summary import summarise
 from forecast.models.panel import Panel
 from forecast.types import F64
 
 # Sums of squares and fourth powers (Jarque-Bera) of 2^18 points must stay inside the double range
 # of 2^-1022..2^1023: values within 2^-200..2^200 do, with room. Outside, a series gets its own unit.
 _SAFE_EXPONENT = 200
+# 2^1024 is no double.
+_LARGEST_EXPONENT = 1023
 
 
 def units(panel: Panel) -> F64:
     """(n,) a power of two for each series: 1 unless its largest value is above 2^200 or below 2^-200."""
-    size = np.abs(panel.values)
-    largest = np.zeros(panel.n_series)
-    rows = np.flatnonzero(panel.lengths)
-    if rows.size:
-        largest[rows] = np.fmax.reduceat(size, panel.indptr[rows])
+    n = panel.n_series
+    observed, low, high = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
+    summarise(panel.values, panel.indptr, observed, low, high)
+    largest = np.fmax(np.abs(low), np.abs(high))
     exponent = np.frexp(np.where(np.isfinite(largest), largest, 0.0))[1]
     exponent[np.abs(exponent) <= _SAFE_EXPONENT] = 0
-    return np.ldexp(np.ones(panel.n_series), exponent)
+    return np.ldexp(np.ones(panel.n_series), np.minimum(exponent, _LARGEST_EXPONENT))
 
 
 def rescale(panel: Panel) -> tuple[F64, F64]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from forecast.kernels.companion_filter import advance_row, smooth_row
+from forecast.kernels.companion_filter import advance_row
+from forecast.kernels.companion_smoother import smooth_row
 from forecast.models.assemble import take
 from forecast.models.deterministic import deterministic_in_sample
 from forecast.models.filtering import equation, observations, recursions

@@ -85,21 +85,26 @@ def exact_lines(values: F64, indptr: I64) -> Bool:
 
     Such a series has a unit root and no innovations: no autoregression can be estimated from it.
     """
-    first = indptr[:-1]
+    first, last = indptr[:-1], indptr[1:] - 1
     found = np.diff(indptr) >= _SHORTEST_LINE
     for k in range(_SHORTEST_LINE - 2):  # nearly all others are out after a look at their first points
         rows = np.flatnonzero(found)
-        found[rows] = _straight(values, first[rows] + k)
+        found[rows] = _straight(values, first[rows] + k, _ends(values, first[rows], last[rows]))
     for row in np.flatnonzero(found):
-        inner = np.arange(first[row], indptr[row + 1] - 2)
-        found[row] = bool(_straight(values, inner).all()) and values[first[row]] != values[first[row] + 1]
+        inner = np.arange(first[row], last[row] - 1)
+        size = _ends(values, first[row], last[row])
+        found[row] = bool(_straight(values, inner, size).all()) and values[first[row]] != values[last[row]]
     return found
 
 
-def _straight(values: F64, at: I64) -> Bool:
-    """Whether three successive values from each position `at` lie on a line."""
-    a, b, c = values[at], values[at + 1], values[at + 2]
-    size = np.maximum(np.maximum(np.abs(a), np.abs(b)), np.abs(c))
+def _ends(values: F64, first: I64, last: I64) -> F64:
+    """Size of the largest value, if it is a line."""
+    return np.maximum(np.abs(values[first]), np.abs(values[last]))
+
+
+def _straight(values: F64, at: I64, size: F64) -> Bool:
+    """Whether three successive values from each position `at` lie on a line, up to the rounding of `size`."""
     with np.errstate(over="ignore", invalid="ignore"):
-        straight: Bool = np.abs(a - 2.0 * b + c) <= _ROUNDING * size
+        second = values[at] - 2.0 * values[at + 1] + values[at + 2]
+        straight: Bool = np.abs(second) <= _ROUNDING * size
     return straight

@@ -107,7 +107,9 @@ def fuller_p(stat: F64, nobs: I64, trend: int) -> F64:
 def phillips_perron_p(stat: F64, nobs: I64, trend: int) -> F64:
     """Return the p-value (n,) of Z-tau between MacKinnon's (1991) critical values, within [0.01, 0.1]."""
     inverse = 1.0 / np.maximum(nobs, 1)
-    critical = np.stack([polyval(inverse, np.asarray(b)) for b in MACKINNON_1991[trend]], axis=-1)
+    critical = np.stack(
+        [polyval(inverse, np.asarray(b)) for b in MACKINNON_1991[trend]], axis=-1, dtype=np.float64
+    )
     return _between(stat, critical)
 
 

@@ -29,11 +29,6 @@ class Origins:
     horizon: I64
     """(n,) steps that count; 0 for series that are never cut."""
 
-    @property
-    def usable(self) -> Bool:
-        """(n,) whether a series has at least one origin."""
-        return np.greater(self.cuts.max(axis=0), 0)
-
 
 def place_origins(panel: Panel, h: int, n_windows: int, shortest: int) -> Origins:
     """Spread origins over the end of each series.
@@ -83,6 +78,8 @@ def score(fit: Fit, panel: Panel, origins: Origins, h: int, jobs: int = 1) -> Sc
         exog = {name: column[where] for name, column in whole.exog.items()}
         ahead = forecast(records, h, levels=(95,), exog=exog, jobs=jobs)
         beyond = np.arange(h) >= origins.horizon[rows, None]
+        for column in exog.values():  # past a missing regressor nothing can be forecast
+            beyond |= np.maximum.accumulate(np.isnan(column), axis=1)
         actual = np.where(beyond, np.nan, whole.values[where])
         seen = ~np.isnan(actual)
         error = np.where(seen, actual - ahead.mean, 0.0)

@@ -3,25 +3,12 @@
 One core, one BLAS thread. Ours and theirs take turns within the run, so that both meet the same machine.
 """
 
-# ruff: noqa: E402 -- the thread counts must be set before numpy is imported
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before numpy is imported, or it has no effect
-
-import argparse
-import json
-import platform
 import statistics
 import sys
-import time
 
-import numba
 import numpy as np
-import statsmodels
-from scipy.signal import lfilter
 from statsmodels.regression.linear_model import burg
 from statsmodels.tsa.ar_model import ar_select_order
 
@@ -29,19 +16,15 @@ from forecast.kernels.ar_exact import fit_exact
 from forecast.kernels.ar_ols import fit_ols
 from forecast.kernels.burg import fit_burg
 from forecast.kernels.yule_walker import fit_yule_walker
+from tests.bench.measure import arguments, conclude, one_core, seconds, show
+from tests.bench.panels import ar_paths
 from tests.oracles.ar_panel import CODES, Rows
 
 T, MAX_LAGS, ROUNDS = 1_000, 24, 5
 OLS_SAMPLE, BURG_SAMPLE = 20, 200
 FLOORS = {"ols": 2_000.0, "burg": 50.0}
 TOLERANCE = {"ols": 1e-10, "burg": 1e-12}
-
-
-def make_panel(n, seed=0):
-    """Stationary AR(4) paths about different levels, (n, T)."""
-    rng = np.random.default_rng(seed)
-    noise = rng.normal(size=(n, T + 200))
-    return lfilter([1.0], [1.0, -0.6, 0.2, 0.0, 0.1], noise)[:, 200:] + rng.normal(size=(n, 1))
+PACKAGES = ("numpy", "numba", "statsmodels")
 
 
 def outputs(n):
@@ -54,12 +37,6 @@ def outputs(n):
         np.empty(n),
         np.empty(n, dtype=np.uint8),
     )
-
-
-def seconds(call, *args):
-    start = time.perf_counter()
-    result = call(*args)
-    return time.perf_counter() - start, result
 
 
 def runner(kernel, panel, criterion):
@@ -101,7 +78,7 @@ def compare(rows, fits):
 
 
 def measure(n):
-    panel = make_panel(n)
+    panel = ar_paths(n, T)
     square = np.random.default_rng(1).normal(size=(1_200, 1_200))
     small = panel[: max(1, n // 20)]
     ours = {
@@ -145,7 +122,7 @@ def report(took, theirs, agree, peak):
                 "peer_us_per_series": peer * 1e6,
                 "ratio": peer / own,
                 "floor": FLOORS[name],
-                "same_orders": same,
+                "orders": "same" if same else "DIFFER",
                 "worst_coefficient_difference": worst,
                 "passed": peer / own >= FLOORS[name] and same and worst <= TOLERANCE[name],
             }
@@ -153,48 +130,29 @@ def report(took, theirs, agree, peak):
     return lines
 
 
-def show(lines, n, peak):
-    write = sys.stdout.write
-    write(f"{n} series x {T} observations, orders 0..{MAX_LAGS}, one core, medians of {ROUNDS}\n")
-    write(f"peak of a float64 matrix product in this run: {peak:.1f} GFLOP/s\n")
-    write(f"{'method':18}{'us/series':>10}{'% of peak':>11}{'statsmodels us':>16}{'ratio':>8}{'floor':>7}")
-    write("  orders  worst diff\n")
-    for line in lines:
-        write(f"{line['method']:18}{line['us_per_series']:10.2f}{100 * line['share_of_peak']:11.1f}")
-        if "ratio" in line:
-            write(f"{line['peer_us_per_series']:16.1f}{line['ratio']:8.0f}{line['floor']:7.0f}")
-            orders = "same" if line["same_orders"] else "DIFFER"
-            write(f"  {orders:6}{line['worst_coefficient_difference']:12.1e}")
-            write("" if line["passed"] else "  BELOW FLOOR")
-        write("\n")
-    write("share of peak counts the lag products only: 2 T (m + 1) operations a series\n")
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", metavar="PATH", help="also write the numbers to this file")
-    parser.add_argument("--series", type=int, default=10_000)
-    args = parser.parse_args(argv)
+def main():
+    one_core()
+    args = arguments(__doc__, series=10_000)
     took, theirs, agree, peak = measure(args.series)
     lines = report(took, theirs, agree, peak)
-    show(lines, args.series, peak)
-    if args.json:
-        result = {
-            "benchmark": "ar_fit",
-            "command": "python -m tests.bench.bench_ar_fit",
-            "n_series": args.series,
-            "n_obs": T,
-            "max_lags": MAX_LAGS,
-            "rounds": ROUNDS,
-            "peak_gflops": peak,
-            "machine": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-            "versions": {m.__name__: m.__version__ for m in (np, numba, statsmodels)},
-            "results": lines,
-        }
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=2)
-    return 0 if all(line.get("passed", True) for line in lines) else 1
+    columns = [
+        ("method", "method", ""), ("us_per_series", "us/series", ".2f"), ("share_of_peak", "of peak", ".1%"),
+        ("peer_us_per_series", "statsmodels us", ".1f"), ("ratio", "ratio", ".0f"), ("floor", "floor", ".0f"),
+        ("orders", "orders", ""), ("worst_coefficient_difference", "worst diff", ".1e"),
+    ]  # fmt: skip
+    show(
+        lines,
+        columns,
+        f"{args.series} series x {T} observations, orders 0..{MAX_LAGS}, one core, medians of {ROUNDS}",
+        [
+            f"peak of a float64 matrix product in this run: {peak:.1f} GFLOP/s",
+            "share of peak counts the lag products only: 2 T (m + 1) operations a series",
+        ],
+    )
+    return conclude(
+        "ar_fit", args, lines, PACKAGES,
+        n_series=args.series, n_obs=T, max_lags=MAX_LAGS, rounds=ROUNDS, peak_gflops=peak,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -13,21 +13,13 @@ import subprocess
 import sys
 
 import numpy as np
-from scipy.signal import lfilter
 
 from tests.bench.measure import Peak, arguments, conclude, one_core, seconds, show
-from tests.bench.panels import long_frame
+from tests.bench.panels import ar_paths, long_frame
 
 T, H, LEVEL, MAX_LAGS, ROUNDS = 120, 18, 95, 24, 3
 FLOOR_S, FLOOR_GROWTH = 5.0, 3.0
 PACKAGES = ("numpy", "numba", "pandas", "pyarrow", "scipy")
-
-
-def make_frame(n):
-    """AR(2) paths about different levels, so that the criterion has something to find."""
-    rng = np.random.default_rng(0)
-    y = lfilter([1.0], [1.0, -0.6, 0.2], rng.normal(size=(n, T + 50)))[:, 50:] + 10 * rng.normal(size=(n, 1))
-    return long_frame(n, T, y=y)
 
 
 def once(n):
@@ -39,12 +31,12 @@ def once(n):
     def run(df):
         return fc.fit(df, model=model, freq="MS").predict(h=H, level=[LEVEL])
 
-    run(make_frame(3))  # load the kernels outside the clock
-    df = make_frame(n)
+    run(long_frame(3, T, y=ar_paths(3, T)))  # load the kernels outside the clock
+    df = long_frame(n, T, y=ar_paths(n, T))
     size = int(df.memory_usage(deep=True).sum())
     with Peak() as peak:
         took, ahead = seconds(run, df)
-    assert len(ahead) == n * H  # noqa: S101  # a benchmark of nothing would be fast
+    assert len(ahead) == n * H  # a benchmark of nothing would be fast
     del ahead
     found = {"seconds": took, "frame_mb": size / 1e6, "growth": peak.top / size}
     return found | {"phases": phases(df, model)}
@@ -76,7 +68,7 @@ def phases(df, model):
 def fresh(n):
     """`once` in a process of its own, whose peak of memory is then its own too."""
     call = [sys.executable, "-m", "tests.bench.bench_fit_predict", "--once", "1", "--series", str(n)]
-    done = subprocess.run(call, capture_output=True, text=True, check=True)  # noqa: S603  # ourselves
+    done = subprocess.run(call, capture_output=True, text=True, check=True)  # ourselves
     return json.loads(done.stdout)
 
 
@@ -94,9 +86,8 @@ def report(runs):
             "passed": growth <= FLOOR_GROWTH,
         },
     ]
-    for name in runs[0]["phases"]:
-        lines.append({"what": name + ", s", "value": middle(lambda run, name=name: run["phases"][name])})
-    return lines
+    phase = {name: middle(lambda run, name=name: run["phases"][name]) for name in runs[0]["phases"]}
+    return lines + [{"what": f"{name}, s", "value": value} for name, value in phase.items()]
 
 
 def main():

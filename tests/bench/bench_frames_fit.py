@@ -9,22 +9,12 @@ from __future__ import annotations
 import statistics
 import sys
 
-import numpy as np
-from scipy.signal import lfilter
-
 from tests.bench.measure import arguments, conclude, one_core, seconds, show
-from tests.bench.panels import long_frame
+from tests.bench.panels import ar_paths, long_frame
 
 T, MAX_LAGS, ROUNDS, SAMPLE = 1_000, 24, 5, 20
 FLOOR = 500.0
 PACKAGES = ("numpy", "numba", "pandas", "statsmodels")
-
-
-def make_values(n):
-    """Stationary AR(4) paths about different levels, (n, T)."""
-    rng = np.random.default_rng(0)
-    noise = rng.normal(size=(n, T + 200))
-    return lfilter([1.0], [1.0, -0.6, 0.2, 0.0, 0.1], noise)[:, 200:] + rng.normal(size=(n, 1))
 
 
 def peer(sample):
@@ -37,7 +27,7 @@ def peer(sample):
 def measure(n):
     import forecast as fc
 
-    y = make_values(n)
+    y = ar_paths(n, T)
     df = long_frame(n, T, y=y)
     model = fc.AR(lags="aic", max_lags=MAX_LAGS, method="ols")
 
@@ -70,7 +60,8 @@ def main():
     args = arguments(__doc__, series=10_000)
     lines = [measure(args.series)]
     columns = [
-        ("what", "", ""), ("us_per_series", "us/series", ".1f"), ("peer_us_per_series", "statsmodels us", ".0f"),
+        ("what", "", ""), ("us_per_series", "us/series", ".1f"),
+        ("peer_us_per_series", "statsmodels us", ".0f"),
         ("ratio", "ratio", ".0f"), ("floor", "floor", ".0f"), ("orders", "orders", ""),
     ]  # fmt: skip
     show(lines, columns, f"{args.series} series x {T} points, string ids, one core, medians of {ROUNDS}")

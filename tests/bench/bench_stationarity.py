@@ -3,25 +3,13 @@
 One core, one BLAS thread. Ours and theirs take turns within the run, so that both meet the same machine.
 """
 
-# ruff: noqa: E402 - the thread counts must be set before numpy is imported
 from __future__ import annotations
 
-import os
-
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[_name] = "1"  # before numpy is imported, or it has no effect
-
-import argparse
-import json
-import platform
 import statistics
 import sys
-import time
 import warnings
 
-import numba
 import numpy as np
-import statsmodels
 from statsmodels.tsa.seasonal import STL
 from statsmodels.tsa.stattools import adfuller, kpss
 
@@ -30,10 +18,12 @@ from forecast.models.freq import Freq
 from forecast.models.panel import Panel
 from forecast.models.stationarity import ndiffs, stationarity_table
 from forecast.models.unit_roots import adf_test, kpss_test, phillips_perron_test
+from tests.bench.measure import arguments, conclude, one_core, seconds, show
 
 T, SEASON, ROUNDS, SAMPLE = 200, 12, 5, 40
 FLOORS = {"adf (aic) + kpss": 50.0, "seasonal strength": 1.0}
 TABLE_LIMIT_S = 10.0  # for 10,000 series
+PACKAGES = ("numpy", "numba", "statsmodels")
 
 
 def make_panel(n):
@@ -59,12 +49,6 @@ def strength_peer(sample):
         part = STL(y, period=SEASON, seasonal=11, seasonal_deg=0, **jumps).fit(2, 0)
         found.append(np.clip(1 - part.resid.var() / (part.resid + part.seasonal).var(), 0, 1))
     return found
-
-
-def seconds(call, *args):
-    start = time.perf_counter()
-    result = call(*args)
-    return time.perf_counter() - start, result
 
 
 def both(panel):
@@ -102,12 +86,13 @@ def report(took, theirs, worst):
     lines = []
     for name, times in took.items():
         own = statistics.median(times)
-        line = {"what": name, "us_per_series": own * 1e6, "passed": True}
+        line = {"what": name, "us_per_series": own * 1e6}
         if name in theirs:
             ratio = statistics.median(theirs[name]) / own
             line |= {
                 "peer_us_per_series": ratio * own * 1e6,
                 "ratio": ratio,
+                "floor": FLOORS.get(name, 0.0),
                 "worst_difference": worst[name],
                 "passed": ratio >= FLOORS.get(name, 0.0) and worst[name] <= 1e-8,
             }
@@ -117,40 +102,20 @@ def report(took, theirs, worst):
     return lines
 
 
-def show(lines, n):
-    write = sys.stdout.write
-    write(f"{n} series x {T} observations, one core, medians of {ROUNDS}\n")
-    write(f"{'':20}{'us/series':>10}{'statsmodels us':>16}{'ratio':>8}{'worst diff':>12}\n")
-    for line in lines:
-        write(f"{line['what']:20}{line['us_per_series']:10.2f}")
-        if "ratio" in line:
-            write(f"{line['peer_us_per_series']:16.1f}{line['ratio']:8.1f}{line['worst_difference']:12.1e}")
-        write("\n" if line["passed"] else "  BELOW FLOOR\n")
-
-
-def main(argv=None):
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", metavar="PATH", help="also write the numbers to this file")
-    parser.add_argument("--series", type=int, default=10_000)
-    args = parser.parse_args(argv)
+def main():
+    one_core()
+    args = arguments(__doc__, series=10_000)
     lines = report(*measure(args.series))
-    show(lines, args.series)
-    if args.json:
-        result = {
-            "benchmark": "stationarity",
-            "command": "python -m tests.bench.bench_stationarity",
-            "n_series": args.series,
-            "n_obs": T,
-            "season_length": SEASON,
-            "rounds": ROUNDS,
-            "machine": platform.processor() or platform.machine(),
-            "python": platform.python_version(),
-            "versions": {m.__name__: m.__version__ for m in (np, numba, statsmodels)},
-            "results": lines,
-        }
-        with open(args.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=2)
-    return 0 if all(line["passed"] for line in lines) else 1
+    columns = [
+        ("what", "", ""), ("us_per_series", "us/series", ".2f"),
+        ("peer_us_per_series", "statsmodels us", ".1f"),
+        ("ratio", "ratio", ".1f"), ("floor", "floor", ".0f"), ("worst_difference", "worst diff", ".1e"),
+    ]  # fmt: skip
+    show(lines, columns, f"{args.series} series x {T} observations, one core, medians of {ROUNDS}")
+    return conclude(
+        "stationarity", args, lines, PACKAGES,
+        n_series=args.series, n_obs=T, season_length=SEASON, rounds=ROUNDS,
+    )  # fmt: skip
 
 
 if __name__ == "__main__":

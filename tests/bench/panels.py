@@ -1,9 +1,17 @@
-"""Long frames for the benchmarks."""
+"""Series and long frames for the benchmarks."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+from scipy.signal import lfilter
+
+
+def ar_paths(n, t):
+    """Stationary AR(4) paths about different levels, (n, t)."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(n, t + 200))
+    return lfilter([1.0], [1.0, -0.6, 0.2, 0.0, 0.1], noise)[:, 200:] + rng.normal(size=(n, 1))
 
 
 def long_frame(n, t, dtype="str", y=None):

@@ -263,7 +263,9 @@ def test_threads_change_no_bit(case):
 def test_rows_and_columns_come_in_any_order(case):
     shuffled = DF.sample(frac=1.0, random_state=0)
     first_seen = DF["unique_id"].drop_duplicates().index
-    shuffled = pd.concat([DF.loc[first_seen], shuffled.drop(index=first_seen)])[["z", "y", "ds", "x", "unique_id"]]
+    shuffled = pd.concat([DF.loc[first_seen], shuffled.drop(index=first_seen)])[
+        ["z", "y", "ds", "x", "unique_id"]
+    ]
     same_frame(predict(case, fit(case, shuffled)), predict(case, fitted(case)))
 
 

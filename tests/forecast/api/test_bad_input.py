@@ -153,7 +153,9 @@ def test_exog_for_models_that_take_none():
 
 
 def test_exog_with_holes():
-    refused(InputError, DF.assign(temp=DF["temp"].where(DF.index != 5)), "'temp'", "2020-01-06", exog=["temp"])
+    refused(
+        InputError, DF.assign(temp=DF["temp"].where(DF.index != 5)), "'temp'", "2020-01-06", exog=["temp"]
+    )
 
 
 @pytest.mark.parametrize("n_jobs", [0, -2, True, 1.5])
@@ -262,7 +264,7 @@ def test_disk_full_while_saving_over_a_model_keeps_the_old_one(plain, tmp_path, 
 
 def test_saving_into_a_folder_of_something_else(plain, tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
-    with pytest.raises(InputError, match="thesis|something else|not"):
+    with pytest.raises(InputError, match="not a model"):
         plain.save(tmp_path)
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 

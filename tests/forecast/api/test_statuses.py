@@ -134,7 +134,17 @@ def test_the_healthy_are_unharmed(model):
     ids = both[0].records[0].ids.tolist()
     rows = np.array([ids.index(name) for name in GOOD])
     ours, theirs = take(both[0].records[0], rows), alone[0].records[0]
-    for name in ("status", "p", "const", "sigma2", "loglik", "ljung_box_p", "margin", "max_pole", "oos_scale"):
+    for name in (
+        "status",
+        "p",
+        "const",
+        "sigma2",
+        "loglik",
+        "ljung_box_p",
+        "margin",
+        "max_pole",
+        "oos_scale",
+    ):
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
 
 
@@ -228,7 +238,9 @@ def test_an_exact_line_is_carried_on(model):
 
 
 @pytest.mark.parametrize("model", ["ARX", "AutoAR-x"])
-@pytest.mark.parametrize(("series", "names"), [("constant_exog", "x"), ("zero_exog", "x, w"), ("collinear_exog", "w")])
+@pytest.mark.parametrize(
+    ("series", "names"), [("constant_exog", "x"), ("zero_exog", "x, w"), ("collinear_exog", "w")]
+)
 def test_useless_regressors_are_left_out(model, series, names):
     row = report(model).loc[series]
     assert row["status"] == "collinear_exog" or (model == "AutoAR-x" and row["status"] == "guarded")
@@ -280,6 +292,8 @@ def test_a_panel_of_bad_series_alone(model):
 def test_bad_series_are_stored_too(model, tmp_path):
     fitted, ahead = mixed(model)
     fitted.save(tmp_path / "m")
-    df = long({"good_1": GOOD["good_1"], **BAD, **(EXOG_BAD if MODELS[model][1] else {}), "good_2": GOOD["good_2"]})
+    df = long(
+        {"good_1": GOOD["good_1"], **BAD, **(EXOG_BAD if MODELS[model][1] else {}), "good_2": GOOD["good_2"]}
+    )
     got = fc.load(tmp_path / "m").predict(3, level=[95], X_df=future(df) if MODELS[model][1] else None)
     pd.testing.assert_frame_equal(got, ahead, check_exact=True)

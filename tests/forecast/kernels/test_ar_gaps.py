@@ -52,6 +52,8 @@ def classic(fixtures):
     return lambda name: np.array([np.nan if v in (None, "NA") else v for v in data[name]["y"]], float)
 
 
+# The oracle begins 1000 points back. Within +-0.5 no pole is above 0.984, and it leaves out less than 1e-14;
+# at a pole of 0.994 that is 5e-6 of the log-likelihood, while the kernel has 15 digits (checked in 60).
 @settings(max_examples=40)
 @given(
     phi=stationary_phi(max_p=4, limit=0.5),
@@ -144,12 +146,15 @@ def test_gaps_that_cut_nothing_off_change_nothing():
 
 
 def test_a_criterion_finds_the_order_of_a_long_series():
-    y = _simulated(np.array([0.5, -0.6]), 800, 6, 0.05)
-    got = _fit(y, 8, BIC)
-    assert got["order"] == 2
-    assert np.isfinite(got["ic"]).all()
-    np.testing.assert_allclose(got["phi"][:2], [0.5, -0.6], atol=0.1)  # standard error 0.03
-    assert not got["phi"][2:].any()
+    """BIC takes one order too many where chi2(1) exceeds log n: 1 in 70 for each of the orders above."""
+    fits = [_fit(_simulated(np.array([0.5, -0.6]), 400, seed, 0.05), 6, BIC) for seed in range(10)]
+    orders = np.array([got["order"] for got in fits])
+    assert orders.min() == 2  # the second coefficient is 15 standard errors from zero
+    assert (orders == 2).sum() >= 8
+    for got in (fits[i] for i in np.flatnonzero(orders == 2)):
+        assert np.isfinite(got["ic"]).all()
+        np.testing.assert_allclose(got["phi"][:2], [0.5, -0.6], atol=0.2)  # five standard errors of 0.04
+        assert not got["phi"][2:].any()
 
 
 def test_few_complete_rows_are_compared_by_exact_likelihood():

@@ -11,7 +11,13 @@ from forecast.kernels.differences import difference, remove_mean_function, seaso
 from tests.oracles import regression as oracle
 
 
-@given(seed=st.integers(0, 200), t=st.integers(1, 40), d=st.integers(0, 2), D=st.integers(0, 1), s=st.integers(1, 6))
+@given(
+    seed=st.integers(0, 200),
+    t=st.integers(1, 40),
+    d=st.integers(0, 2),
+    D=st.integers(0, 1),
+    s=st.integers(1, 6),
+)
 def test_differences_are_those_of_numpy(seed, t, d, D, s):
     y = np.random.default_rng(seed).normal(size=t)
     indptr, n = np.array([0, t]), max(t - d - s * D, 0)

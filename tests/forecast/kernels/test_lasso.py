@@ -17,7 +17,8 @@ def fit(y, x, lags=(1, 2, 3), const=True):
     coef, sigma2 = np.zeros((1, k)), np.zeros(1)
     kept, used = np.zeros((1, k), dtype=np.uint8), np.zeros(1, dtype=np.int64)
     fit_lasso(
-        y, np.array([0, len(y)]), 0, 1, np.ascontiguousarray(x), np.arange(len(x)), np.zeros(len(x), dtype=np.int64),
+        y, np.array([0, len(y)]), 0, 1, np.ascontiguousarray(x), np.arange(len(x)),
+        np.zeros(len(x), dtype=np.int64),
         const, False, 0, lags, coef, sigma2, kept, used,
     )  # fmt: skip
     return coef[0], sigma2[0], kept[0], used[0]
@@ -64,4 +65,5 @@ def test_a_constant_regressor_gets_nothing():
     y, x = data(1)
     x[2] = 5.0
     coef, *_ = fit(y, x)
-    assert coef[3] == 0 and np.isfinite(coef).all()
+    assert coef[3] == 0
+    assert np.isfinite(coef).all()

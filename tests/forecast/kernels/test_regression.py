@@ -20,12 +20,14 @@ def fit(y, exog=None, terms=(), const=True, slope=False, season=0, lags=(), crit
     n = len(indptr) - 1
     out = dict(
         coef=np.zeros((n, k)), cov=np.zeros((n, k, k)), sigma2=np.zeros(n),
-        kept=np.zeros((n, k), dtype=np.uint8), order=np.zeros(n, dtype=np.int64), used=np.zeros(n, dtype=np.int64),
+        kept=np.zeros((n, k), dtype=np.uint8), order=np.zeros(n, dtype=np.int64),
+        used=np.zeros(n, dtype=np.int64),
     )  # fmt: skip
     row = np.array([r for r, _ in terms], dtype=np.int64)
     lag = np.array([back for _, back in terms], dtype=np.int64)
     fit_arx(
-        np.asarray(y, dtype=float), indptr, 0, n, np.ascontiguousarray(exog, dtype=float), row, lag, const, slope,
+        np.asarray(y, dtype=float), indptr, 0, n, np.ascontiguousarray(exog, dtype=float),
+        row, lag, const, slope,
         season, lags, criterion, *out.values(),
     )  # fmt: skip
     return out
@@ -63,7 +65,8 @@ def test_a_column_linear_in_others_is_left_out_and_changes_nothing():
     expected, left = oracle.least_squares(x.T, y)
     assert kept.tolist() == [1, 1, 0, 1]
     np.testing.assert_allclose(coef[[0, 1, 3]], expected, atol=1e-12)
-    assert coef[2] == 0 and rss[4] == pytest.approx(left, rel=1e-12)
+    assert coef[2] == 0
+    assert rss[4] == pytest.approx(left, rel=1e-12)
 
 
 def test_covariance_is_the_inverse_of_the_normal_matrix():
@@ -118,7 +121,8 @@ def test_order_and_coefficients_are_those_of_statsmodels(name, code):
 
 def test_a_regression_with_too_few_rows_says_so():
     got = fit(np.arange(5.0), lags=(1, 2, 3))
-    assert got["used"][0] == 0 and np.isnan(got["sigma2"][0])
+    assert got["used"][0] == 0
+    assert np.isnan(got["sigma2"][0])
 
 
 def test_rows_do_not_depend_on_each_other():

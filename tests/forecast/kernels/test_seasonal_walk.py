@@ -37,7 +37,9 @@ def test_levels_and_variance_follow_the_formula(seed, t, season, holes):
 def test_drift_by_hand():
     # 1, 3, 4: slope (4 - 1) / 2 = 1.5; steps 2 and 1 leave 0.5 and -0.5; one degree of freedom used
     levels, _, slope, sigma2, used = fit([1.0, 3.0, 4.0], drift=True)
-    assert slope == 1.5 and sigma2 == pytest.approx(0.5) and used == 2
+    assert slope == 1.5
+    assert sigma2 == pytest.approx(0.5)
+    assert used == 2
     assert levels[0] == 4.0 - 1.5 * 3
 
 
@@ -48,4 +50,6 @@ def test_a_gap_of_k_steps_counts_with_k_times_the_variance():
 @pytest.mark.parametrize("y", [[], [np.nan, np.nan]])
 def test_nothing_observed_gives_nothing(y):
     levels, _, _, sigma2, used = fit(y)
-    assert np.isnan(levels[0]) and np.isnan(sigma2) and used == 0
+    assert np.isnan(levels[0])
+    assert np.isnan(sigma2)
+    assert used == 0
