@@ -84,12 +84,16 @@ CACHED = _claim_cache()
 
 
 def kernel(fn: Callable[P, R]) -> Callable[P, R]:
-    """Compile `fn` on first call, keep the machine code on disk, release the GIL."""
-    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS))
+    """Compile `fn` on first call, keep the machine code on disk, release the GIL.
+
+    A kernel that calls another gets it inlined, always: else a process that compiles and one that
+    loads from disk may run differently optimised copies, and differ in the last digits.
+    """
+    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS), forceinline=True)
     return cast("Callable[P, R]", jit(fn))
 
 
 def exact_kernel(fn: Callable[P, R]) -> Callable[P, R]:
     """Like `kernel`, with strict IEEE order of operations: for recursions where rounding decides."""
-    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy")
+    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy", forceinline=True)
     return cast("Callable[P, R]", jit(fn))
