@@ -93,6 +93,15 @@ def kernel(fn: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", jit(fn))
 
 
+def large_kernel(fn: Callable[P, R]) -> Callable[P, R]:
+    """Like `kernel`, but called where other kernels call it: for what would be copied many times over.
+
+    A likelihood inlined into every step of a search took two minutes to compile; called, seconds.
+    """
+    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS))
+    return cast("Callable[P, R]", jit(fn))
+
+
 def exact_kernel(fn: Callable[P, R]) -> Callable[P, R]:
     """Like `kernel`, with strict IEEE order of operations: for recursions where rounding decides."""
     jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy", forceinline=True)

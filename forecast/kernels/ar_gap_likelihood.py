@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forecast.kernels._jit import kernel
+from forecast.kernels._jit import kernel, large_kernel
 from forecast.kernels.companion_filter import predict_cov, update_cov
 from forecast.kernels.roots import step_up
 from forecast.types import F64
@@ -80,7 +80,7 @@ def _carry(
     return update_cov(1.0, P, g), v, v1, f
 
 
-@kernel
+@large_kernel
 def profile_loglik(x: F64, k: F64, p: int, const: bool) -> tuple[float, float, float]:
     """Log-likelihood, maximised over mean (if `const`) and sigma2, and these two.
 

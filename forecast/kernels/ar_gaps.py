@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from forecast.kernels._jit import kernel
+from forecast.kernels._jit import large_kernel
 from forecast.kernels.ar_gap_likelihood import autocovariances, profile_loglik
 from forecast.kernels.roots import step_down, step_up
 from forecast.types import F64, I64, U8
@@ -33,7 +33,7 @@ _START_LIMIT = 0.97
 _SPARE_ROWS = 10
 
 
-@kernel
+@large_kernel
 def fit_gaps(
     values: F64,
     indptr: I64,
@@ -80,7 +80,7 @@ def fit_gaps(
         order[i], mean[i], sigma2[i], loglik[i] = best, level, var, value
 
 
-@kernel
+@large_kernel
 def _fit_row(
     y: F64, max_lags: int, criterion: int, const: bool, phi: F64, ic: F64
 ) -> tuple[bool, int, float, float, float]:
@@ -112,7 +112,7 @@ def _fit_row(
     return fine, p, centre + unit * level, var * unit * unit, value - n * np.log(unit)
 
 
-@kernel
+@large_kernel
 def _moments(y: F64, const: bool) -> tuple[int, float, float, int]:
     """Return number observed, mean (0 without const), size around it, first position."""
     n, first, total, size = 0, -1, 0.0, 0.0
@@ -129,7 +129,7 @@ def _moments(y: F64, const: bool) -> tuple[int, float, float, int]:
     return n, centre, np.sqrt(size / n) if n > 0 else 0.0, max(first, 0)
 
 
-@kernel
+@large_kernel
 def penalty(criterion: int, params: float, n: float) -> float:
     """Return what a criterion adds to -2 loglik; infinite where AICc has no meaning."""
     if criterion == AICC:
@@ -142,7 +142,7 @@ def penalty(criterion: int, params: float, n: float) -> float:
     return 2.0 * params
 
 
-@kernel
+@large_kernel
 def _lowest(ic: F64, m: int) -> int:
     best = 0
     for p in range(1, m + 1):
@@ -151,7 +151,7 @@ def _lowest(ic: F64, m: int) -> int:
     return best
 
 
-@kernel
+@large_kernel
 def _by_likelihood(
     x: F64, n: int, m: int, const: bool, criterion: int, log_unit: float, k: F64, ic: F64
 ) -> tuple[int, float, float, float]:
@@ -170,7 +170,7 @@ def _by_likelihood(
     return best, value, level, var
 
 
-@kernel
+@large_kernel
 def _complete_rows(x: F64, m: int, const: bool, criterion: int, coef: F64, ic: F64) -> int:
     """Least squares of every order 0..m on the rows with y_t and all m lags observed.
 
@@ -212,7 +212,7 @@ def _complete_rows(x: F64, m: int, const: bool, criterion: int, coef: F64, ic: F
     return count
 
 
-@kernel
+@large_kernel
 def _cholesky(G: F64) -> bool:
     """Lower factor in place; False when a pivot is lost to rounding."""
     w = G.shape[0]
@@ -231,7 +231,7 @@ def _cholesky(G: F64) -> bool:
     return True
 
 
-@kernel
+@large_kernel
 def _start(x: F64, coef: F64, usable: bool, p: int, k: F64) -> None:
     """Partial autocorrelations to start from: of the regression, or of pairwise lag products."""
     if not usable or not step_down(coef, p, k) > 0.0:
@@ -240,7 +240,7 @@ def _start(x: F64, coef: F64, usable: bool, p: int, k: F64) -> None:
         k[j] = min(max(k[j], -_START_LIMIT), _START_LIMIT)
 
 
-@kernel
+@large_kernel
 def _levinson(x: F64, p: int, k: F64) -> None:
     """Partial autocorrelations of pairwise-complete autocorrelations, held inside (-1, 1)."""
     r, phi, old = np.zeros(p + 1), np.zeros(p), np.zeros(p)
@@ -264,7 +264,7 @@ def _levinson(x: F64, p: int, k: F64) -> None:
         var *= 1.0 - k[j] * k[j]
 
 
-@kernel
+@large_kernel
 def _maximise(x: F64, p: int, const: bool, k: F64) -> tuple[float, float, float]:
     """BFGS over w = atanh(k) from k[:p], in place; return the log-likelihood, mean and sigma2 reached."""
     value, mean, sigma2 = profile_loglik(x, k, p, const)
@@ -306,7 +306,7 @@ def _maximise(x: F64, p: int, const: bool, k: F64) -> tuple[float, float, float]
     return profile_loglik(x, k, p, const)
 
 
-@kernel
+@large_kernel
 def _expected_inverse(k: F64, p: int, n: int) -> F64:
     """Inverse of the expected information in w of n points without gaps: n J' Gamma J, J = d phi / d w."""
     phi, up, J, gamma = np.zeros(p), np.zeros(p), np.zeros((p, p)), np.zeros(p)
@@ -331,7 +331,7 @@ def _expected_inverse(k: F64, p: int, n: int) -> F64:
     return H
 
 
-@kernel
+@large_kernel
 def _gradient(x: F64, w: F64, p: int, const: bool, k: F64, g: F64) -> None:
     """Central differences of the log-likelihood in w; k (p,) is scratch."""
     for i in range(p):
@@ -346,7 +346,7 @@ def _gradient(x: F64, w: F64, p: int, const: bool, k: F64, g: F64) -> None:
         g[i] = (up - down) / (2.0 * _STEP)
 
 
-@kernel
+@large_kernel
 def _bfgs_update(H: F64, s: F64, g: F64, new_g: F64) -> None:
     """Inverse-Hessian update for a maximum: curvature y = g - new_g; skipped where it is not positive."""
     p = s.shape[0]

@@ -15,7 +15,7 @@ from forecast.models.panel import Panel
 from forecast.models.records import Family, Form, Records
 from forecast.models.scaling import rescale
 from forecast.models.triage import exact_lines
-from forecast.types import F64, I64, U8, Status
+from forecast.types import F64, I32, I64, U8, Status
 
 _WHY: Final = {
     Status.GAPS: "gaps: a step over k points counts as the sum of k steps",
@@ -120,7 +120,7 @@ def walk(
     values, scale = rescale(panel)
     levels, age = np.empty((n, season)), np.empty((n, season))
     slope, sigma2, used = np.empty(n), np.empty(n), np.empty(n, dtype=np.int64)
-    drift = family is Family.DRIFT
+    drift, seasonal = family is Family.DRIFT, family is Family.SEASONAL_NAIVE
     fit_walk(values, panel.indptr, 0, n, season, drift, levels, age, slope, sigma2, used)
     _fill_seasons(levels)
     found = _statuses(panel, scale, levels, sigma2, slope) if status is None else status
@@ -132,13 +132,9 @@ def walk(
         family=np.full(n, family, dtype=np.uint8),
         form=np.full(n, Form.REGRESSION, dtype=np.uint8),
         status=found,
-        season_length=np.full(n, season, dtype=np.int32),
-        p=np.zeros(n, dtype=np.int32),
-        d=np.full(n, 0 if family is Family.SEASONAL_NAIVE else 1, dtype=np.int32),
-        q=np.zeros(n, dtype=np.int32),
-        P=np.zeros(n, dtype=np.int32),
-        D=np.full(n, 1 if family is Family.SEASONAL_NAIVE else 0, dtype=np.int32),
-        Q=np.zeros(n, dtype=np.int32),
+        season_length=_same(n, season),
+        p=_same(n, 0), d=_same(n, 0 if seasonal else 1), q=_same(n, 0),
+        P=_same(n, 0), D=_same(n, 1 if seasonal else 0), Q=_same(n, 0),
         phi=np.zeros((n, 0)),
         const=np.zeros(n),
         slope=slope,
@@ -147,10 +143,14 @@ def walk(
         state_cov=_unseen(age, sigma2),
         scale=scale,
         loglik=_loglik(sigma2, used),
-        n_params=np.full(n, 2 if drift else 1, dtype=np.int32),
+        n_params=_same(n, 2 if drift else 1),
         n_used=used.astype(np.int32),
         messages=_reasons(panel, found) if messages is None else dict(messages),
-    )
+    )  # fmt: skip
+
+
+def _same(n: int, value: int) -> I32:
+    return np.full(n, value, dtype=np.int32)
 
 
 def _fill_seasons(levels: F64) -> None:

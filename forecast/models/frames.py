@@ -118,7 +118,8 @@ def _check_finite(columns: Mapping[str, F64], ids: pd.Series[Any], times: pd.Ser
             )
 
 
-def _schema(ids: pd.Series[Any], clock: Clock, names: tuple[str, str, str], *, inferred: bool, exog: tuple[str, ...]
+def _schema(
+    ids: pd.Series[Any], clock: Clock, names: tuple[str, str, str], *, inferred: bool, exog: tuple[str, ...]
 ) -> Schema:
     dtype, name = ids.dtype, str(ids.dtype)
     if isinstance(dtype, pd.StringDtype) and dtype.na_value is pd.NA:

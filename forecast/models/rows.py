@@ -37,12 +37,15 @@ class Rows:
         (N,) integer counts, increasing within a series.
     columns
         Target and regressors by name, (N,) each.
+    unique
+        True where no time is known to stand twice in a series; False: not looked at, or some do.
     """
 
     ids: NDArray[np.object_]
     indptr: I64
     times: I64
     columns: Mapping[str, F64]
+    unique: bool = False
 
 
 def sorted_rows(found: Runs, times: I64, columns: Mapping[str, F64]) -> Rows:
@@ -62,7 +65,7 @@ def sorted_rows(found: Runs, times: I64, columns: Mapping[str, F64]) -> Rows:
         runs.sort_series(ordered, indptr, state, order)
         ordered = times[order]
     if order is None:
-        return Rows(found.ids, indptr, times, columns)
+        return Rows(found.ids, indptr, times, columns, bool((state == runs.INCREASING).all()))
     return Rows(found.ids, indptr, ordered, {name: values[order] for name, values in columns.items()})
 
 
@@ -74,6 +77,8 @@ def unique_rows(rows: Rows, policy: Duplicates, names: tuple[str, str], clock: C
     DuplicateError
         There are such rows and the policy is "raise"; lists the first keys, their number and the policies.
     """
+    if rows.unique:
+        return rows
     state = np.empty(len(rows.ids), np.uint8)
     runs.clock_order(rows.times, rows.indptr, state)
     if not state.any():

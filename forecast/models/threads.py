@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -19,5 +20,5 @@ def over_rows(work: Callable[[int, int], object], n: int, jobs: int = 1) -> None
         return
     bounds = np.linspace(0, n, blocks + 1).astype(int).tolist()
     with ThreadPoolExecutor(jobs) as pool:
-        for future in [pool.submit(work, a, b) for a, b in zip(bounds, bounds[1:], strict=False)]:
+        for future in [pool.submit(work, a, b) for a, b in itertools.pairwise(bounds)]:
             future.result()

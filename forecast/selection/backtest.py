@@ -10,7 +10,7 @@ import numpy as np
 from forecast.errors import InputError
 from forecast.models.assemble import place, take
 from forecast.models.filtering import advance
-from forecast.models.forecasting import forecast
+from forecast.models.forecasting import Forecasts, forecast
 from forecast.models.panel import Panel
 from forecast.models.records import Records
 from forecast.models.spec import Model
@@ -135,31 +135,37 @@ def backtest(
     window = np.concatenate([np.arange(n_windows - c, n_windows) for c in layout.counts]).astype(np.int64)
     origin = layout.origins[window, series]
     levels = tuple(float(level) for level in levels)
-    mean: dict[str, F64] = {}
-    lo: dict[str, F64] = {}
-    hi: dict[str, F64] = {}
-    status: dict[str, U8] = {}
     every = n_windows if refit is False else int(refit)
+    tracks: dict[str, _Track] = {}
     for k, model in enumerate(models):
-        name = model.alias
-        mean[name] = np.full((total, h), np.nan)
-        lo[name], hi[name] = (np.full((total, len(levels), h), np.nan) for _ in range(2))
-        status[name] = np.full(total, Status.OK, dtype=np.uint8)
+        track = tracks[model.alias] = _Track(total, h, len(levels))
         records: Records | None = None
         for w in range(n_windows):
             records = _reach(records, panel, model, layout, w, every, input_size, jobs)
-            rows = layout.rows(w)
             if records is not None:
-                future = _future(panel, layout, w)
-                result = forecast(records, h, levels, future, jobs)
-                mean[name][rows], lo[name][rows], hi[name][rows] = result.mean, result.lo, result.hi
-                status[name][rows] = records.status
+                track.put(
+                    layout.rows(w), records, forecast(records, h, levels, _future(panel, layout, w), jobs)
+                )
             if progress is not None:
                 progress(k * n_windows + w + 1, len(models) * n_windows)
     y = panel.values[_points(panel, series, origin, h)]
-    return BacktestResult(
-        panel, levels, series, origin, window, y, mean, lo, hi, status, _notes(layout, n_windows)
-    )
+    mean, lo, hi = ({name: getattr(t, part) for name, t in tracks.items()} for part in ("mean", "lo", "hi"))
+    status = {name: track.status for name, track in tracks.items()}
+    notes = _notes(layout, n_windows)
+    return BacktestResult(panel, levels, series, origin, window, y, mean, lo, hi, status, notes)
+
+
+class _Track:
+    """Forecasts of one model over all windows, filled window by window."""
+
+    def __init__(self, total: int, h: int, n_levels: int) -> None:
+        self.mean = np.full((total, h), np.nan)
+        self.lo, self.hi = (np.full((total, n_levels, h), np.nan) for _ in range(2))
+        self.status = np.full(total, Status.OK, dtype=np.uint8)
+
+    def put(self, rows: I64, records: Records, ahead: Forecasts) -> None:
+        self.mean[rows], self.lo[rows], self.hi[rows] = ahead.mean, ahead.lo, ahead.hi
+        self.status[rows] = records.status
 
 
 def cut(panel: Panel, rows: I64, first: I64, last: I64) -> Panel:

@@ -58,7 +58,7 @@ def phases(df, model):
     took["  certificate"], _ = seconds(certify, r.phi, r.p, r.seasonal_phi, r.P, r.season_length)
     took["  end state"], _ = seconds(end_state, r, panel)
     lags = r.p.astype(np.int64)
-    took["  residual check"], _ = seconds(whiteness, r, panel, lags, int(r.season_length.max()))
+    took["  residual check"], _ = seconds(whiteness, r, panel, lags)
     took["forecast"], ahead = seconds(forecast, r, H, (LEVEL,))
     columns = interval_columns(model.alias, ahead)
     took["forecasts to frame"], _ = seconds(to_frame, r.ids, last_times(r), r.freq, H, columns, schema)
