@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import click
 
 from pipelines.cli import options
-from pipelines.cli.show import records, show_frame, show_json
+from pipelines.cli.show import SHOWN_ROWS, records, show_frame, show_json
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @click.command("check", short_help="Report stationarity and data quality of a file.")
@@ -44,8 +49,20 @@ def command(
     if as_json:
         show_json(records(table))
         return
-    show_frame(table, f"{len(table)} series in {input}")
+    show_frame(_brief(table, id_col), f"{len(table)} series in {input}, frequency {table['freq'].iloc[0]}")
+    noted = table.loc[table["note"] != "", [id_col, "note"]]
+    for key, note in noted.head(SHOWN_ROWS).itertuples(index=False):
+        click.echo(f"  {key}: {note}")
     counts = table["verdict"].value_counts()
     click.echo("verdicts: " + ", ".join(f"{count} {verdict}" for verdict, count in counts.items()))
     if out:
         click.echo(f"written to {out}")
+
+
+def _brief(table: pd.DataFrame, id_col: str) -> pd.DataFrame:
+    """Return what fits on a terminal; --json and --out have every column."""
+    names = {
+        id_col: id_col, "status": "status", "n": "points", "n_missing": "gaps", "adf_p": "ADF p",
+        "kpss_p": "KPSS p", "seasonal_strength": "season", "d": "d", "D": "D", "verdict": "verdict",
+    }  # fmt: skip
+    return table[list(names)].rename(columns=names)

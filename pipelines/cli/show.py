@@ -34,10 +34,11 @@ def _plain(value: Any) -> Any:  # noqa: ANN401  # one cell
 
 def show_frame(frame: pd.DataFrame, title: str) -> None:
     """Print a frame as a table, the first rows of a long one."""
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", header_style="bold")
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for name in frame.columns:
         number = frame[name].dtype.kind in "fiu"
         table.add_column(str(name), justify="right" if number else "left", overflow="fold")
@@ -56,5 +57,5 @@ def show_progress(steps: int, label: str) -> ProgressBar[int]:
 
 def _cell(value: Any) -> str:  # noqa: ANN401  # one cell
     if isinstance(value, float):
-        return "-" if math.isnan(value) else f"{value:.4g}"
+        return "-" if math.isnan(value) else f"{value:.3g}"
     return str(value)
