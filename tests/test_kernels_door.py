@@ -181,3 +181,36 @@ def test_division_by_zero_is_a_value_and_no_exception():
     if os.environ.get("NUMBA_DISABLE_JIT") == "1":
         pytest.skip("plain Python divides as Python does")
     assert ratio(1.0, 0.0) == np.inf
+
+
+BITS = """
+import hashlib
+import numpy as np
+from forecast.kernels.ar_ols import fit_ols
+from forecast.kernels.burg import fit_burg
+rng = np.random.default_rng(0)
+y, indptr = rng.normal(size=(20, 120)).cumsum(axis=1).ravel(), np.arange(0, 2401, 120)
+digest = hashlib.sha256()
+for fit in (fit_ols, fit_burg):
+    phi, ic = np.empty((20, 12)), np.empty((20, 13))
+    mean, sigma2, loglik = np.empty(20), np.empty(20), np.empty(20)
+    order, ok = np.empty(20, dtype=np.int64), np.empty(20, dtype=np.uint8)
+    fit(y, indptr, 0, 20, 12, 1, 1, phi, mean, sigma2, order, ic, loglik, ok)
+    for array in (phi, mean, sigma2, loglik, order):
+        digest.update(array.tobytes())
+print(digest.hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_compiles_and_one_that_loads_agree_to_the_last_bit(tmp_path):
+    env = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    env.pop("NUMBA_CACHE_DIR", None)
+    seen = [
+        subprocess.run(
+            [sys.executable, "-c", BITS], env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for _ in range(2)
+    ]
+    assert any(tmp_path.rglob("*.nbc"))  # the second one had something to load
+    assert seen[0] == seen[1] != ""
