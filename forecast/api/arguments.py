@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 import os
+import re
 from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import SupportsIndex
@@ -15,6 +17,16 @@ from forecast.models.spec import Model, with_season
 MODELS = ("AR", "ARX", "ARIMA", "AutoARIMA", "AutoAR", "Naive", "SeasonalNaive", "Drift")
 
 
+# Columns that results bring along beside those of the caller.
+RESERVED = ("cutoff", "path", "model", "metric", "status")
+
+# A forecast farther ahead than this is the mean and a constant band, and its frame would fill the memory.
+MAX_HORIZON = 100_000
+
+# What an alias must not end with: the names of interval columns are made so.
+_ENDS = re.compile(r"-(lo|hi)-[0-9.]+$")
+
+
 def check_count(name: str, value: object) -> int:
     """Return `value` as an int of 1 or more."""
     if not isinstance(value, SupportsIndex) or isinstance(value, bool) or operator.index(value) < 1:
@@ -23,8 +35,11 @@ def check_count(name: str, value: object) -> int:
 
 
 def check_horizon(h: object) -> int:
-    """Return the horizon as an int of 1 or more."""
-    return check_count("h", h)
+    """Return the horizon as an int from 1 to `MAX_HORIZON`."""
+    steps = check_count("h", h)
+    if steps > MAX_HORIZON:
+        raise InputError(f"h must be at most {MAX_HORIZON}, got {h!r}; forecast a coarser series")
+    return steps
 
 
 def check_levels(level: object) -> tuple[float, ...]:
@@ -34,12 +49,18 @@ def check_levels(level: object) -> tuple[float, ...]:
     values = [level] if isinstance(level, (Real, str)) else level
     if not isinstance(values, Iterable):
         raise InputError(f"level must be numbers between 0 and 100 (percent), got {level!r}")
-    return tuple(sorted({_level(value) for value in values}))
+    levels = tuple(sorted({_level(value) for value in values}))
+    for narrow, wide in itertools.pairwise(levels):
+        if f"{narrow:g}" == f"{wide:g}":
+            raise InputError(f"levels {narrow!r} and {wide!r} are too close to tell their columns apart")
+    return levels
 
 
 def _level(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 < float(value) < 100:
         raise InputError(f"level must lie between 0 and 100 (percent), got {value!r}")
+    if not 0 < float(f"{float(value):g}") < 100:
+        raise InputError(f"level {value!r} is too close to 0 or 100; use at most six digits, as in 99.999")
     return float(value)
 
 
@@ -49,7 +70,9 @@ def check_model(model: object) -> Model:
         raise InputError(f"a model is an object, got the class {model.__name__}; write {model.__name__}(...)")
     if isinstance(model, str):
         raise InputError(
-            f"a model is an object such as AutoAR(), got the name {model!r}{nearest(model, MODELS)}"
+            f"a model is an object, got its name {model!r}; write {model}()"
+            if model in MODELS
+            else f"a model is an object such as AutoAR(), got the name {model!r}{nearest(model, MODELS)}"
         )
     if not isinstance(model, Model):
         raise InputError(f"a model is an object such as AutoAR(), got {type(model).__name__}")
@@ -66,6 +89,9 @@ def check_models(model: object) -> list[Model]:
     if not given:
         raise InputError("the list of models is empty; leave it out for AutoAR")
     models = [check_model(one) for one in given]
+    for one in models:
+        if not one.alias or _ENDS.search(str(one.alias)):
+            raise InputError(f"alias={one.alias!r} cannot be the name of a column of forecasts; give another")
     aliases = [one.alias for one in models]
     for alias in aliases:
         if aliases.count(alias) > 1:
@@ -73,6 +99,18 @@ def check_models(model: object) -> list[Model]:
                 f"two models are called {alias!r}; give one another name, as in alias='{alias}2'"
             )
     return models
+
+
+def check_names(models: Sequence[Model], columns: Sequence[str]) -> None:
+    """Raise InputError where a model is called like a column of the frame, or a column like one of ours."""
+    for model in models:
+        if model.alias in columns:
+            raise InputError(
+                f"a model is called {model.alias!r}, like a column of the frame; give it an alias="
+            )
+    for column in columns:
+        if column in RESERVED:
+            raise InputError(f"column {column!r} is a name of results ({', '.join(RESERVED)}); rename it")
 
 
 def resolve_models(model: object, season_length: int) -> list[Model]:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from forecast.api.arguments import check_count, check_jobs, check_models, check_takes_exog, resolve_models
+from forecast.api.arguments import (
+    check_count,
+    check_jobs,
+    check_models,
+    check_names,
+    check_takes_exog,
+    resolve_models,
+)
 from forecast.api.fitted import Fitted
 from forecast.api.reading import read_panel
 from forecast.models.freq import default_season_length
@@ -61,7 +68,9 @@ def fit(
     """
     models = check_models(model)
     jobs = check_jobs(n_jobs)
+    exog = exog or ()
     check_takes_exog(models, exog)
+    check_names(models, (id_col, time_col, target_col))
     season = None if season_length is None else check_count("season_length", season_length)
     panel, schema = read_panel(df, freq, exog, id_col, time_col, target_col, duplicates)
     models = resolve_models(models, season or default_season_length(panel.freq))

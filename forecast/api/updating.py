@@ -21,10 +21,15 @@ from forecast.types import I64, Status
 def update(fitted: Fitted, new_df: Any) -> Fitted:  # noqa: ANN401  # a frame
     """See `Fitted.update`."""
     schema, records = fitted.schema, fitted.records[0]
-    new, _ = to_panel(
+    new, seen = to_panel(
         new_df, _freq(records), schema.exog,
         id_col=schema.id_col, time_col=schema.time_col, target_col=schema.target_col,
     )  # fmt: skip
+    if seen.tz != schema.tz:
+        have, need = seen.tz or "no time zone", schema.tz or "no time zone"
+        raise InputError(
+            f"column {schema.time_col!r} of the new data has {have}, the fit {need}; make them equal"
+        )
     panel = follow(records, new)
     return replace(fitted, records=tuple(advance(each, panel) for each in fitted.records))
 

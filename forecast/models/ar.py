@@ -8,7 +8,16 @@ from typing import ClassVar
 
 from forecast.errors import InputError
 from forecast.models.ar_fit import fit_plan
-from forecast.models.ar_spec import BACKENDS, METHODS, TRENDS, Lags, Plan, check_choice, resolve_lags
+from forecast.models.ar_spec import (
+    BACKENDS,
+    METHODS,
+    TRENDS,
+    Lags,
+    Plan,
+    check_choice,
+    check_whole,
+    resolve_lags,
+)
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm, Records
 
@@ -114,9 +123,8 @@ class ARX:
         check_choice("trend", self.trend, TRENDS)
         check_choice("method", self.method, ("ols", "lasso"))
         season = _season(self.seasonal, self.season_length)
+        _check_exog_lags(self.exog_lags)
         terms = tuple(ExogTerm(name, int(lag)) for name in names for lag in self.exog_lags.get(name, (0,)))
-        if any(lag < 0 for lags in self.exog_lags.values() for lag in lags):
-            raise InputError(f"exog_lags must be 0 or more steps back, got {dict(self.exog_lags)!r}")
         lasso = self.method == "lasso"
         return Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season, terms, lasso)
 
@@ -139,11 +147,27 @@ class ARX:
 
 def _season(seasonal: bool, season_length: int | None) -> int:
     """Return the number of dummies; `season_length` may be left to the frequency until the fit."""
+    if not isinstance(seasonal, bool):
+        raise InputError(f"seasonal must be True or False, got {seasonal!r}")
+    if season_length is not None:
+        check_whole("season_length", season_length)
     if not seasonal or season_length is None:
         return 0
     if season_length < 2:
         raise InputError(f"seasonal=True needs season_length of 2 or more, got {season_length}")
     return season_length
+
+
+def _check_exog_lags(exog_lags: object) -> None:
+    if not isinstance(exog_lags, Mapping) or not all(
+        isinstance(v, (list, tuple)) for v in exog_lags.values()
+    ):
+        raise InputError(
+            f"exog_lags must map names to lists of lags, as {{'temp': [0, 1]}}, got {exog_lags!r}"
+        )
+    for name, lags in exog_lags.items():
+        for lag in lags:
+            check_whole(f"exog_lags[{name!r}]", lag, least=0)
 
 
 def _need_season(seasonal: bool, season_length: int | None) -> None:

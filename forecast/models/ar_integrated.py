@@ -9,6 +9,7 @@ import numpy as np
 from forecast.kernels.burg import fit_burg
 from forecast.kernels.differences import difference, remove_mean_function, seasonal_effects
 from forecast.kernels.summary import last_values
+from forecast.models.certificate import repair
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Form, Records, Transform
 from forecast.models.threads import over_rows
@@ -119,7 +120,9 @@ def _burg(
         )  # fmt: skip
 
     over_rows(work, n, jobs)
-    return replace(fit, ok=ok.astype(np.bool_) & (fit.sigma2 > 0))
+    # A series so regular that its AR part leaves the unit circle is for another recipe, not for a repair.
+    _, outside = repair(fit.phi, fit.order, jobs=jobs)
+    return replace(fit, ok=(ok == 1) & (fit.sigma2 > 0) & ~outside)
 
 
 def _mean_terms(recipe: Recipe, mean: F64, season: int) -> tuple[F64, F64]:

@@ -54,7 +54,7 @@ def ar_records(
         param_cov=draft.param_cov, loglik=draft.loglik,
         n_params=draft.n_params.astype(np.int32), n_used=draft.n_used.astype(np.int32), messages=notes,
     )  # fmt: skip
-    return finish(gate(records, panel, jobs), panel, jobs)
+    return finish(_gate(records, panel, jobs), panel, jobs)
 
 
 def finish(records: Records, panel: Panel, jobs: int = 1) -> Records:
@@ -77,7 +77,7 @@ def finish(records: Records, panel: Panel, jobs: int = 1) -> Records:
     )
 
 
-def gate(records: Records, panel: Panel, jobs: int) -> Records:
+def _gate(records: Records, panel: Panel, jobs: int) -> Records:
     """Pull AR parts that are not stationary back inside, and say so.
 
     With other coefficients the equation has another constant and another variance: both are taken

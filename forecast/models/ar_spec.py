@@ -65,7 +65,9 @@ def resolve_lags(lags: Lags, max_lags: int | None) -> tuple[I64, int]:
     if isinstance(lags, str):
         if lags not in CRITERIA:
             raise InputError(f"unknown criterion lags={lags!r}{nearest(lags, CRITERIA)}")
-        return np.arange(1, _check_lag(max_lags or DEFAULT_MAX_LAGS, "max_lags") + 1), CRITERIA[lags]
+        return np.arange(
+            1, _check_lag(DEFAULT_MAX_LAGS if max_lags is None else max_lags, "max_lags") + 1
+        ), CRITERIA[lags]
     if max_lags is not None:
         raise InputError(f"max_lags={max_lags} goes with lags='aic' or another criterion, got lags={lags!r}")
     if isinstance(lags, (int, np.integer)) and not isinstance(lags, bool):
@@ -84,6 +86,12 @@ def _check_lag(lag: object, name: str) -> int:
     if isinstance(lag, bool) or not isinstance(lag, (int, np.integer)) or not 1 <= lag <= MAX_LAG:
         raise InputError(f"{name} must be whole numbers from 1 to {MAX_LAG}, got {lag!r}")
     return int(lag)
+
+
+def check_whole(name: str, value: object, least: int = 1) -> None:
+    """Raise InputError unless `value` is a whole number of `least` or more."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise InputError(f"{name} must be a whole number of {least} or more, got {value!r}")
 
 
 def check_choice(name: str, value: str, known: Sequence[str]) -> None:

@@ -8,8 +8,8 @@ from typing import ClassVar, Final
 
 import numpy as np
 
-from forecast.errors import InputError
 from forecast.kernels.seasonal_walk import fit_walk
+from forecast.models.ar_spec import check_whole
 from forecast.models.assemble import place, take
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Form, Records
@@ -53,8 +53,8 @@ class SeasonalNaive:
     alias: str = "SeasonalNaive"
 
     def __post_init__(self) -> None:
-        if self.season_length is not None and self.season_length < 1:
-            raise InputError(f"season_length must be 1 or more, got {self.season_length!r}")
+        if self.season_length is not None:
+            check_whole("season_length", self.season_length)
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
         """Fit every series; see `Model.fit`."""

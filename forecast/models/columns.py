@@ -52,7 +52,7 @@ def as_pandas(df: object, columns: Iterable[str]) -> pd.DataFrame:
         _check_columns(list(df.columns), wanted, list(df.index.names))
         frame = df[wanted]
     elif isinstance(df, pa.Table) or hasattr(df, "__arrow_c_stream__"):
-        table: Any = df if isinstance(df, pa.Table) else pa.table(df)
+        table: Any = df if isinstance(df, pa.Table) else _table(df)
         _check_columns(table.column_names, wanted, [])
         text = pd.StringDtype("pyarrow", na_value=np.nan)
         arrow_text = {pa.string(): text, pa.large_string(): text}
@@ -62,6 +62,16 @@ def as_pandas(df: object, columns: Iterable[str]) -> pd.DataFrame:
     if len(frame) == 0:
         raise InputError(f"the frame is empty; it needs at least one row with {', '.join(map(repr, wanted))}")
     return frame
+
+
+def _table(stream: object) -> Any:  # noqa: ANN401  # a pyarrow table
+    try:
+        return pa.table(stream)
+    except (pa.ArrowInvalid, TypeError, ValueError):
+        kind = type(stream).__name__
+        raise InputError(
+            f"needs a frame with columns, got {kind}; pass a DataFrame or a pyarrow Table"
+        ) from None
 
 
 def _check_columns(have: Sequence[Any], wanted: Sequence[str], index: Sequence[Any]) -> None:

@@ -66,6 +66,10 @@ def to_frame(
         An array is not (n, h).
     """
     times = freq.times(end[:, None], np.arange(1, h + 1, dtype=np.int64)[None, :])
+    if (np.diff(times, axis=1, prepend=end[:, None]) <= 0).any():
+        raise InputError(
+            f"h={h} reaches beyond the last time that can be written (2262-04-11 for dates); lower h"
+        )
     frame = {schema.id_col: id_column(ids, h, schema), schema.time_col: stamps(times.ravel(), freq, schema)}
     for name, values in columns.items():
         if values.shape != (len(ids), h):

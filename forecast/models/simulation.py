@@ -10,6 +10,7 @@ import numpy as np
 
 from forecast.errors import InputError
 from forecast.kernels.recursion import propagate
+from forecast.models.ar_spec import check_whole
 from forecast.models.deterministic import deterministic_path
 from forecast.models.dynamics import Dynamics, dynamics
 from forecast.models.forecasting import Forecasts, check_request, mean_of, to_units, widen
@@ -193,7 +194,5 @@ def _root(cov: F64) -> F64:
 
 
 def _check_paths(n_paths: int, seed: int) -> None:
-    if n_paths < 1:
-        raise InputError(f"n_paths must be 1 or more, got {n_paths!r}")
-    if seed < 0:
-        raise InputError(f"seed must be 0 or more, got {seed!r}")
+    check_whole("n_paths", n_paths)
+    check_whole("seed", seed, least=0)

@@ -16,6 +16,7 @@ from forecast.kernels.roots import max_pole_rows
 from forecast.kernels.unit_root import difference, longest_run
 from forecast.models.decomposition import seasonal_strength
 from forecast.models.panel import Panel
+from forecast.models.scaling import rescale
 from forecast.models.threads import over_rows
 from forecast.models.unit_root_tables import TRENDS, fuller_p, kpss_p, phillips_perron_p
 from forecast.models.unit_roots import (
@@ -158,7 +159,7 @@ def stationarity_table(
     Without a test statistic it is "all missing", "constant", "not finite", or "too short" (which covers a
     series that a regression fits without any error).
     """
-    values, indptr = panel.values, panel.indptr
+    values, indptr = _from_first(panel), panel.indptr
     seen = observed(values, indptr)
     unit = adf_test(values, indptr, jobs=jobs)
     level = kpss_test(values, indptr, jobs=jobs)
@@ -180,6 +181,18 @@ def stationarity_table(
         "min_root": min_roots(values, indptr, season_length, jobs),
         "verdict": _verdict(values, indptr, unit.p, level.p, seen.count, seen.constant, alpha, jobs),
     }
+
+
+def _from_first(panel: Panel) -> F64:
+    """(N,) values in safe units, less the first of each series: no test depends on unit or level."""
+    values, _ = rescale(panel)
+    out = np.array(values)
+    for i in range(panel.n_series):
+        row = out[panel.indptr[i] : panel.indptr[i + 1]]
+        finite = np.flatnonzero(np.isfinite(row))
+        if finite.size:
+            row -= row[finite[0]]
+    return out
 
 
 def min_roots(values: F64, indptr: I64, season_length: int = 1, jobs: int = 1) -> F64:

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 import numpy as np
 
 from forecast.errors import InputError
-from forecast.models.ar_spec import CRITERIA, MAX_LAG, check_choice
+from forecast.models.ar_spec import CRITERIA, MAX_LAG, check_choice, check_whole
 from forecast.models.assemble import place
 from forecast.models.baselines import fallback
 from forecast.models.panel import Panel
@@ -62,12 +62,13 @@ class AutoAR:
 
     def __post_init__(self) -> None:
         check_choice("ic", self.ic, tuple(CRITERIA))
-        if self.season_length is not None and self.season_length < 1:
-            raise InputError(f"season_length must be 1 or more, got {self.season_length!r}")
-        if self.max_lags is not None and not 1 <= self.max_lags <= MAX_LAG:
+        if self.season_length is not None:
+            check_whole("season_length", self.season_length)
+        check_whole("n_windows", self.n_windows)
+        if self.max_lags is not None:
+            check_whole("max_lags", self.max_lags)
+        if self.max_lags is not None and self.max_lags > MAX_LAG:
             raise InputError(f"max_lags must be 1 to {MAX_LAG}, got {self.max_lags!r}")
-        if self.n_windows < 1:
-            raise InputError(f"n_windows must be 1 or more, got {self.n_windows!r}")
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
         """Fit every series; see `Model.fit`."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.models.ar import AR, ARX
 from forecast.models.ar_integrated import Recipe, fit_recipe
-from forecast.models.ar_records import finish, gate
+from forecast.models.ar_records import finish
 from forecast.models.ar_spec import CRITERIA
 from forecast.models.baselines import walk
 from forecast.models.panel import Panel
@@ -102,7 +102,7 @@ class Integrated:
         return fit_recipe(self.recipe, panel, self.season, self.max_lags, self.criterion, jobs)
 
     def publish(self, records: Records, panel: Panel, jobs: int) -> Records:
-        return finish(gate(records, panel, jobs), panel, jobs)
+        return finish(records, panel, jobs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,7 +51,8 @@ class LazyGroup(click.Group):
             click.echo(f"forecast {ctx.invoked_subcommand}: {error}", err=True)
             ctx.exit(1)
         except OSError as error:
-            click.echo(f"forecast {ctx.invoked_subcommand}: {error.strerror}: {error.filename}", err=True)
+            said = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+            click.echo(f"forecast {ctx.invoked_subcommand}: {said}", err=True)
             ctx.exit(1)
 
 
