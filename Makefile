@@ -9,13 +9,14 @@ ABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   if $$p -c '$(ABLE)' 2>/dev/null; then echo $$p; break; fi; done)
 
-FAST := not slow and not bench
+FAST := not slow and not bench and not ops
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
+OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
-  bench docs wheel wheel-smoke lock clean $(BENCHES)
+  test-ops bench bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,8 +41,12 @@ setup: $(VENV)/dev.stamp ## Make or refresh .venv from the locked set
 demo: $(VENV)/base.stamp ## The whole loop on real data
 	$(BIN)/forecast demo
 
-test: setup ## Every test
-	$(PYTEST) -m "not bench"
+test: setup ## Every test, but for those of test-ops
+	$(PYTEST) -m "not bench and not ops"
+
+# Two at a time: every worker may have a server of its own running.
+test-ops: setup ## The store on PostgreSQL, MLflow on a server; both are started and stopped here
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m ops
 
 check: format-check lint types layers fast-tests ## What must be green before a commit
 
@@ -84,6 +89,14 @@ $(BENCHES): setup
 	@mkdir -p bench-results
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 \
 	  $(BIN)/python -m tests.bench.$@ --json bench-results/$@.json
+
+# One after another, also under `make -j`: they time what the others would slow down.
+bench-ops: setup ## Trainer, store and MLflow against their limits
+	@for each in $(OPS_BENCHES); do $(MAKE) --no-print-directory $$each || exit 1; done
+
+$(OPS_BENCHES): setup
+	@mkdir -p bench-results
+	$(BIN)/python -m tests.bench.$@ --json bench-results/$@.json
 
 docs: setup ## Links and examples of the written pages
 	$(BIN)/python -m pytest tests/test_documents.py $(wildcard tests/test_readme.py)

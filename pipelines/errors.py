@@ -1,7 +1,12 @@
 """Everything the services raise.
 
 PipelineError
-`-- WireError     a message that cannot be read, or must not be sent
+|-- SettingsError the settings cannot be used
+|-- TrainError    a training job cannot go on
+|-- WireError     a message that cannot be read, or must not be sent
+|-- TrackingError a job that could not be logged to MLflow, or not in time
+`-- StoreError    the database with the metadata cannot be read or written
+    `-- ConflictError   another writer changed the row first
 """
 
 from __future__ import annotations
@@ -44,3 +49,49 @@ class WireError(PipelineError, ValueError):
         self.reason = reason
         self.detail = detail
         super().__init__(f"{reason.value}: {detail}")
+
+
+class TrackingError(PipelineError):
+    """A job could not be logged to MLflow, or runs not read from it, or not in time.
+
+    What the job computed is not touched; `retriable` says whether the same call may succeed later.
+    """
+
+    def __init__(self, message: str, *, retriable: bool) -> None:
+        super().__init__(message)
+        self.retriable = retriable
+
+
+class SettingsError(PipelineError, ValueError):
+    """The settings cannot be used; the message names the key, never a secret."""
+
+
+class TrainError(PipelineError):
+    """A training job cannot go on.
+
+    Parameters
+    ----------
+    retriable
+        True when the same command can succeed later: the scheduler may try again.
+    """
+
+    def __init__(self, message: str, retriable: bool = False) -> None:
+        self.retriable = retriable
+        super().__init__(message)
+
+
+class StoreError(PipelineError):
+    """The store cannot be used: not there, of another schema, locked, full, or given what it refuses."""
+
+    def __init__(self, message: str, *, retriable: bool = False) -> None:
+        self.retriable = retriable
+        super().__init__(message)
+
+
+class ConflictError(StoreError):
+    """Another writer changed the row first: read it again, and decide again."""
+
+    def __init__(self, message: str, *, found: int) -> None:
+        self.found = found
+        """Version that the row has now."""
+        super().__init__(message)

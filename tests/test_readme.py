@@ -34,8 +34,8 @@ def test_python_examples_run_and_give_what_they_say(room):
     assert len(paths) == 100 * 18
 
 
-@pytest.mark.parametrize("line", [c for c in COMMANDS if not c.startswith(("demo", "warm"))])
-def test_commands_run_as_written(line, room, monkeypatch):
+@pytest.mark.slow
+def test_commands_run_as_written_one_after_another(room, monkeypatch):
     from click.testing import CliRunner
 
     from pipelines.cli import main
@@ -43,8 +43,11 @@ def test_commands_run_as_written(line, room, monkeypatch):
     folder, scope = room
     monkeypatch.chdir(folder)
     scope["df"].to_csv("sales.csv", index=False)
-    result = CliRunner().invoke(main, line.split())
-    assert result.exit_code == 0, result.output
+    for line in COMMANDS:
+        if line.startswith(("demo", "warm")):
+            continue
+        result = CliRunner().invoke(main, line.split())
+        assert result.exit_code == 0, f"{line}: {result.output}"
 
 
 def test_every_command_stands_in_the_readme():

@@ -16,10 +16,17 @@ from pipelines.errors import PipelineError
 COMMANDS: Final = {
     "backtest": ("pipelines.cli.backtest", "Score models on rolling origins of a file."),
     "check": ("pipelines.cli.check", "Report stationarity and data quality of a file."),
+    "compare": ("pipelines.cli.compare", "Compare the training runs of a fleet that MLflow holds."),
+    "db": ("pipelines.cli.db", "Upgrade, check or downgrade the store's schema."),
     "demo": ("pipelines.cli.demo", "Check, fit, backtest and forecast real data; write pictures."),
+    "models": ("pipelines.cli.models", "List and show the model versions of the store."),
     "predict": ("pipelines.cli.predict", "Forecast from a stored model to a Parquet or CSV file."),
+    "train": ("pipelines.cli.train", "Fit, backtest, store and register a fleet; resumable."),
     "warm": ("pipelines.cli.warm", "Compile all kernels into the cache, for an image build."),
 }
+
+# EX_TEMPFAIL of sysexits.h: what schedulers and mail systems read as "try again later".
+EXIT_LATER: Final = 75
 
 
 class LazyGroup(click.Group):
@@ -41,7 +48,10 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
 
     def invoke(self, ctx: click.Context) -> object:
-        """Turn errors of ours into one line on stderr and exit 1; wrong usage exits 2 (click)."""
+        """Turn errors of ours into one line on stderr, and exit 1, or 75 where a later try can succeed.
+
+        Wrong usage exits 2 (click).
+        """
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("always", InferredFrequency)
@@ -49,7 +59,7 @@ class LazyGroup(click.Group):
                 return super().invoke(ctx)
         except (ForecastError, PipelineError) as error:
             click.echo(f"forecast {ctx.invoked_subcommand}: {error}", err=True)
-            ctx.exit(1)
+            ctx.exit(EXIT_LATER if error.retriable else 1)
         except OSError as error:
             said = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
             click.echo(f"forecast {ctx.invoked_subcommand}: {said}", err=True)

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from pipelines.cli import options
 from pipelines.cli.show import show_json
-from pipelines.demo.run import run_demo
+from pipelines.demo.run import Room, run_demo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @options.as_json
 def command(out: str, as_json: bool) -> None:
-    """Check, fit, backtest and forecast six real data sets; write pictures, forecasts and models.
+    """Train six real data sets: check, fit, backtest, forecast, register, log; write pictures and forecasts.
 
     The data ship inside statsmodels: CO2 (with its gaps), sunspots, El Nino, the Nile, US macro data (with
     regressors), electrical equipment. The last points of each are held out and forecast.
@@ -83,10 +83,19 @@ def _tell_where(outcomes: Sequence[Outcome], folder: Path) -> None:
     click.echo(f"\nEverything is in {folder}/: for each data set")
     click.echo("  forecast.png   history, forecast, 80 and 95 % bands, and what came")
     click.echo("  forecasts.csv  the numbers")
-    click.echo("  model/         the fitted models: arrays and JSON")
     if not any(path.suffix == ".png" for o in outcomes for path in o.files):
         click.echo("  (no pictures: matplotlib is missing; pip install 'forecast-platform[plot]')")
-    click.echo(f"\nTry:  forecast predict {folder}/elnino/model --horizon 12")
+    room = Room(folder)
+    click.echo("\nLook into the store, and forecast from it:")
+    click.echo(f"  forecast models list --store {room.store_url}")
+    click.echo(f"  forecast predict elnino@champion --store {room.store_url} --horizon 12")
+    unlogged = [o.not_logged for o in outcomes if o.not_logged is not None]
+    if unlogged:
+        click.echo(f"\nMLflow does not know of {len(unlogged)} jobs: {unlogged[0]}")
+        return
+    click.echo("\nCompare the runs, or open MLflow in a browser:")
+    click.echo(f"  forecast compare elnino --tracking {room.tracking_uri}")
+    click.echo(f"  mlflow ui --backend-store-uri {room.tracking_uri}")
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

@@ -32,6 +32,25 @@ def frame(command: F) -> F:
     return command
 
 
+log_format = click.option(
+    "--log-format", type=click.Choice(["text", "json"]), default="text", show_default=True,
+    help="Of the log on stderr.",
+)  # fmt: skip
+
+
+def settings(command: F) -> F:
+    """Add what overrules the settings."""
+    for option in (
+        click.option("--tracking", metavar="URI", help="MLflow: sqlite:///FILE or http://HOST:PORT."),
+        click.option("--store", metavar="URL", help="Store: sqlite:///FILE or postgresql+psycopg://..."),
+        click.option(
+            "--config", type=click.Path(dir_okay=False), help="Settings; forecast.toml if left out."
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 def parse_freq(freq: str | None) -> str | int | None:
     """Return an integer step as an int; everything else is the library's to judge."""
     return int(freq) if freq is not None and freq.isdigit() else freq

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from pipelines.cli import options
@@ -9,12 +11,15 @@ from pipelines.cli.show import records, show_frame, show_json
 
 
 @click.command("predict", short_help="Forecast from a stored model to a Parquet or CSV file.")
-@click.argument("model", type=click.Path(file_okay=False))
+@click.argument("model")
 @click.option("--horizon", "-n", type=int, required=True, help="Steps ahead, 1 or more.")
 @click.option(
     "--level", type=float, multiple=True, default=(80, 95), show_default=True, help="Coverage in percent."
 )
 @click.option("--future", type=click.Path(dir_okay=False), help="File with the future regressors.")
+@click.option(
+    "--store", metavar="URL", help="Where FLEET@NUMBER is looked up; by default as the settings say."
+)
 @options.jobs
 @options.out
 @options.as_json
@@ -23,18 +28,23 @@ def command(
     horizon: int,
     level: tuple[float, ...],
     future: str | None,
+    store: str | None,
     jobs: int,
     out: str | None,
     as_json: bool,
 ) -> None:
-    """Forecast every series of MODEL, a folder written by `Fitted.save`."""
+    """Forecast every series of MODEL.
+
+    MODEL is a folder written by `Fitted.save` or `forecast train`, FLEET@NUMBER, FLEET@champion, or the
+    beginning of a version.
+    """
     from dataclasses import replace
 
     import forecast as fc
     from forecast.api.arguments import check_jobs
     from pipelines.tables import read_table, write_table
 
-    fitted = replace(fc.load(model), n_jobs=check_jobs(jobs))
+    fitted = replace(fc.load(_folder(model, store)), n_jobs=check_jobs(jobs))
     X_df = None if future is None else read_table(future, fitted.schema.time_col)
     frame = fitted.predict(horizon, level=list(level), X_df=X_df)
     if out:
@@ -45,3 +55,12 @@ def command(
         click.echo(f"{len(frame)} rows written to {out}")
     else:
         show_frame(frame, f"{fitted}, {horizon} steps ahead")
+
+
+def _folder(model: str, store: str | None) -> Path:
+    if (folder := Path(model)).exists():
+        return folder
+    from pipelines.model_names import find_folder
+    from pipelines.settings import load_settings
+
+    return find_folder(model, load_settings(store_url=store).store())

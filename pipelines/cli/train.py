@@ -1,0 +1,182 @@
+"""`forecast train INPUT`."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from pipelines.cli import options
+from pipelines.cli.show import show_json
+
+if TYPE_CHECKING:
+    from pipelines.settings import Settings
+    from pipelines.train.job import Job
+    from pipelines.train.run import Outcome
+    from pipelines.train.run_folder import RunFolder
+
+# Exit code of a job that is done but for MLflow: `--resume` logs it later.
+NOT_LOGGED = 3
+
+
+@click.command("train", short_help="Fit, backtest, store and register a fleet; resumable.")
+@click.argument("input", required=False)
+@click.option("--sql", metavar="QUERY", help="Read the rows of this query instead; give it an ORDER BY.")
+@click.option("--from", "source_url", metavar="URL", help="Database of --sql, as SQLAlchemy names it.")
+@click.option("--resume", metavar="RUN_ID", help="Go on with a job where it stopped.")
+@click.option("--fleet", help="Name of the fleet; by default from the file.")
+@click.option(
+    "--model", "models", multiple=True, default=("AutoAR",), show_default=True,
+    help="Name, or name and arguments as JSON: 'AR {\"lags\": 3}'. May be repeated.",
+)  # fmt: skip
+@click.option("--horizon", "-n", type=click.IntRange(1), default=12, show_default=True, help="Steps ahead.")
+@click.option("--exog", multiple=True, help="Regressor column; may be repeated.")
+@click.option("--future", type=click.Path(dir_okay=False), help="File with the regressors over the horizon.")
+@click.option(
+    "--level", type=float, multiple=True, default=(80, 95), show_default=True, help="Coverage in percent."
+)
+@click.option(
+    "--windows",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="Origins of the backtest; 0: none.",
+)
+@click.option("--no-stationarity", is_flag=True, help="Leave the unit-root tests out of quality.parquet.")
+@click.option(
+    "--partition-size", type=click.IntRange(1), default=4096, show_default=True,
+    help="Series fitted at once: what a kill loses.",
+)  # fmt: skip
+@click.option("--strict", is_flag=True, help="Fail when one file of a folder cannot be read.")
+@click.option("--promote", is_flag=True, help="Make the version champion even where there is one.")
+@click.option("--no-track", is_flag=True, help="Do not log to MLflow.")
+@click.option(
+    "--out", type=click.Path(dir_okay=False), help="Copy the forecasts to this .parquet or .csv file."
+)
+@click.option("--jobs", type=click.IntRange(-1), help="Threads; -1, the default, for all cores.")
+@options.frame
+@options.season
+@options.settings
+@options.log_format
+@options.as_json
+def command(
+    resume: str | None,
+    no_track: bool,
+    out: str | None,
+    log_format: Literal["text", "json"],
+    as_json: bool,
+    config: str | None,
+    store: str | None,
+    tracking: str | None,
+    source_url: str | None,
+    jobs: int | None,
+    **asked: Any,  # noqa: ANN401  # the options that make the job
+) -> None:
+    """Fit a fleet: INPUT is a Parquet or CSV file, a folder of them, or left out for --sql.
+
+    Reads, checks, fits, backtests, writes model version, forecasts and report, registers them in the store
+    and logs to MLflow. A job that was killed goes on with --resume RUN_ID. Settings come from forecast.toml
+    and FORECAST_* variables.
+
+    Exit codes: 0 done; 1 failed, needs a person; 2 wrong usage; 3 done, but not logged to MLflow (--resume
+    logs it later); 75 failed, the same command can succeed later.
+    """
+    from pipelines.cli.progress import showing
+    from pipelines.logs import configure
+    from pipelines.settings import load_settings
+    from pipelines.store import open_store
+    from pipelines.tracking import log_job
+    from pipelines.train.run import run
+
+    settings = load_settings(config, store_url=store, tracking_uri=tracking, source_url=source_url, jobs=jobs)
+    configure(log_format)
+    folder = _folder(settings, resume, asked)
+    click.echo(f"run {folder.run_id}", err=True)
+    with showing(lines=log_format == "json") as progress:
+        outcome = run(folder, settings, open_store, None if no_track else log_job, progress)
+    _tell(folder, outcome, out, as_json)
+    if outcome.not_logged is not None:
+        click.get_current_context().exit(NOT_LOGGED)
+
+
+def _folder(settings: Settings, resume: str | None, asked: dict[str, Any]) -> RunFolder:
+    from pipelines.train.run_folder import create, reopen
+
+    if resume is not None:
+        if asked["input"] or asked["sql"]:
+            raise click.UsageError("--resume takes input and options from the job; leave the others out")
+        return reopen(settings.run_root, resume)
+    return create(settings.run_root, _job(asked))
+
+
+def _job(asked: dict[str, Any]) -> Job:
+    from pipelines.train.job import Job, fleet_of
+
+    path, sql = asked["input"], asked["sql"]
+    if (path is None) == (sql is None):
+        raise click.UsageError("name an INPUT, or a query with --sql")
+    if sql is not None and asked["fleet"] is None:
+        raise click.UsageError("--sql needs --fleet")
+    return Job(
+        fleet=asked["fleet"] or fleet_of(path),
+        input=str(path or sql),
+        sql=sql is not None,
+        models=asked["models"],
+        horizon=asked["horizon"],
+        freq=options.parse_freq(asked["freq"]),
+        season_length=asked["season_length"],
+        levels=asked["level"],
+        exog=asked["exog"],
+        future=asked["future"],
+        windows=asked["windows"],
+        partition_size=asked["partition_size"],
+        id_col=asked["id_col"],
+        time_col=asked["time_col"],
+        target_col=asked["target_col"],
+        duplicates=asked["duplicates"],
+        strict=asked["strict"],
+        stationarity=not asked["no_stationarity"],
+        promote=asked["promote"],
+    )
+
+
+def _tell(folder: RunFolder, outcome: Outcome, out: str | None, as_json: bool) -> None:
+    found = outcome.summary
+    if out is not None:
+        import pandas as pd
+
+        from pipelines.tables import write_table
+
+        if found["forecasts"] is None:
+            raise click.ClickException("there are no forecasts to copy: --future was not given")
+        write_table(pd.read_parquet(found["forecasts"]), out)
+    if as_json:
+        show_json({**found, "not_logged": outcome.not_logged})
+        return
+    _print(folder, outcome)
+
+
+def _print(folder: RunFolder, outcome: Outcome) -> None:
+    found, data = outcome.summary, outcome.summary["input"]
+    name = f"{found['fleet']}@{found['register']['ver']}"
+    crown = ", champion" if found["register"]["champion"] else ""
+    same = "" if found["new_version"] else " (same as before: same data, same models)"
+    click.echo(f"{name}{crown}: {data['n_series']} series, {data['n_rows']} points, freq {data['freq']}")
+    click.echo(f"  version   {found['version']}{same}")
+    click.echo(f"  status    {_counts(found['statuses'])}")
+    for alias, scores in found["backtest"].items():
+        if "mase_mean" in scores:
+            click.echo(f"  backtest  {alias}: MASE {scores['mase_mean']:.3f}")
+    for skipped in data["skipped"]:
+        click.echo(f"  left out  {skipped['file']}: {skipped['reason']}")
+    click.echo(f"  models    {found['folder']}")
+    click.echo(f"  results   {folder.path}")
+    if outcome.not_logged is not None:
+        click.echo(f"not logged to MLflow: {outcome.not_logged}", err=True)
+        click.echo(f"log it later: forecast train --resume {folder.run_id}", err=True)
+    sys.stdout.flush()
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items()))

@@ -1,0 +1,21 @@
+"""The store of metadata and of a hot window of rows: SQLite, or PostgreSQL by URL."""
+
+from pipelines.store.address import DEFAULT_URL, mask
+from pipelines.store.champions import ChampionRow
+from pipelines.store.leases import Grant, Lease
+from pipelines.store.store import Store, open_store
+from pipelines.store.upgrade import SchemaReport, SchemaState
+from pipelines.store.versions import VersionRow
+
+__all__ = [
+    "DEFAULT_URL",
+    "ChampionRow",
+    "Grant",
+    "Lease",
+    "SchemaReport",
+    "SchemaState",
+    "Store",
+    "VersionRow",
+    "mask",
+    "open_store",
+]

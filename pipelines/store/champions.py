@@ -1,0 +1,104 @@
+"""The champion of a fleet: changed by compare-and-set, so that no promotion is lost unseen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, Engine, insert, select, update
+
+from pipelines.errors import ConflictError, StoreError
+from pipelines.store.engine import now_ms, reading, serialize, writing
+from pipelines.store.leases import Grant, check_fence
+from pipelines.store.tables import Champion, ModelVersion
+from pipelines.store.versions import VersionRow, find_id, get_row
+
+
+@dataclass(frozen=True, slots=True)
+class ChampionRow:
+    """Which version serves a fleet."""
+
+    fleet: str
+    version: VersionRow
+    row_version: int
+    """Grows by one with every change."""
+    changed_ts_ms: int
+
+
+def get_champion(engine: Engine, fleet: str) -> ChampionRow | None:
+    """Return the champion of a fleet, None before the first."""
+    with reading(engine) as connection:
+        return _champion(connection, fleet)
+
+
+def set_champion(
+    engine: Engine,
+    fleet: str,
+    version: VersionRow | str,
+    expected_row_version: int | None,
+    lease: Grant | None = None,
+) -> int:
+    """Make `version` the champion if the row still has `expected_row_version`; return the new one.
+
+    The old champion is retired. Where `version` is the champion already nothing changes, so that a
+    job that was killed after this step can do it again.
+
+    Parameters
+    ----------
+    expected_row_version
+        As read with the champion that was judged; None or 0 before the first.
+
+    Raises
+    ------
+    ConflictError
+        Another changed the champion first; `found` is the row version now.
+    StoreError
+        The version is of another fleet, or `lease` was lost.
+    """
+    with writing(engine) as connection:
+        if lease is not None:
+            check_fence(connection, lease)
+        serialize(connection, f"fleet {fleet}")  # before the first champion there is no row to lock
+        row = get_row(connection, find_id(connection, version))
+        if row.fleet != fleet:
+            raise StoreError(f"version {row.version[:12]} is of fleet {row.fleet!r}, not {fleet!r}")
+        current = _champion(connection, fleet)
+        if current is not None and current.version.id == row.id:
+            return current.row_version
+        found = current.row_version if current is not None else 0
+        if found != (expected_row_version or 0):
+            raise ConflictError(
+                f"the champion of {fleet!r} was changed meanwhile: its row version is {found}, "
+                f"not {expected_row_version or 0}; read it and decide again",
+                found=found,
+            )
+        _move(connection, current, row)
+        return found + 1
+
+
+def _champion(connection: Connection, fleet: str) -> ChampionRow | None:
+    row = connection.execute(select(Champion.__table__).where(Champion.fleet == fleet)).first()
+    if row is None:
+        return None
+    return ChampionRow(fleet, get_row(connection, row.model_version_id), row.row_version, row.changed_ts_ms)
+
+
+def _move(connection: Connection, current: ChampionRow | None, row: VersionRow) -> None:
+    now = now_ms(connection)
+    if current is None:
+        connection.execute(
+            insert(Champion).values(
+                fleet=row.fleet, model_version_id=row.id, row_version=1, changed_ts_ms=now
+            )
+        )
+    else:
+        connection.execute(
+            update(Champion)
+            .where(Champion.fleet == row.fleet, Champion.row_version == current.row_version)
+            .values(model_version_id=row.id, row_version=Champion.row_version + 1, changed_ts_ms=now)
+        )
+        _set_state(connection, current.version.id, "retired")
+    _set_state(connection, row.id, "champion")
+
+
+def _set_state(connection: Connection, key: int, state: str) -> None:
+    connection.execute(update(ModelVersion).where(ModelVersion.id == key).values(state=state))

@@ -1,0 +1,126 @@
+"""Connections: one engine for each store, with the settings that every connection needs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
+from sqlalchemy.engine import URL
+
+from pipelines.errors import StoreError
+from pipelines.store.address import SQLITE, sqlite_file
+from pipelines.store.faults import naming_faults
+
+# Seconds to wait for another writer. Shorter: a bulk write of a big fleet makes its neighbours fail;
+# longer: a service hangs on a writer that died.
+LOCK_TIMEOUT_S: Final = 10.0
+# Seconds for a PostgreSQL server to answer; a host that drops packets would otherwise take minutes.
+CONNECT_TIMEOUT_S: Final = 10
+
+_WRITES: Final = "forecast_writes"
+
+
+def make_engine(url: URL, lock_timeout_s: float = LOCK_TIMEOUT_S, migrating: bool = False) -> Engine:
+    """Return the engine of a store; nothing is opened yet.
+
+    Parameters
+    ----------
+    url
+        From `parse_url`.
+    lock_timeout_s
+        How long a statement waits for another writer.
+    migrating
+        One connection that is not kept, on SQLite without foreign keys: a table that is rebuilt is
+        dropped first, which would delete the rows that refer to it.
+    """
+    if url.get_backend_name() == SQLITE:
+        return _sqlite_engine(url, lock_timeout_s, migrating)
+    settings = f"-c lock_timeout={round(lock_timeout_s * 1000)}"
+    arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "options": settings, "application_name": "forecast"}
+    given = {key: value for key, value in arguments.items() if key not in url.query}
+    try:
+        if migrating:
+            return create_engine(url, connect_args=given, poolclass=NullPool)
+        # A connection that died with its server is noticed and replaced before it is used.
+        return create_engine(url, connect_args=given, pool_pre_ping=True)
+    except ModuleNotFoundError:
+        raise StoreError("PostgreSQL needs psycopg: pip install 'forecast-platform[postgres]'") from None
+
+
+def _sqlite_engine(url: URL, lock_timeout_s: float, migrating: bool) -> Engine:
+    given = {"timeout": lock_timeout_s}
+    engine = create_engine(url, connect_args=given, poolclass=NullPool if migrating else None)
+
+    @event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: object) -> None:
+        # The driver's own transactions begin late and cannot hold DDL: we begin them ourselves.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA foreign_keys={'OFF' if migrating else 'ON'}")
+        connection.execute(f"PRAGMA busy_timeout={round(lock_timeout_s * 1000)}")
+        # With a write-ahead log NORMAL can lose the last commits in a power cut, never the file.
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=NORMAL")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A transaction that reads first and writes later is refused when another wrote in between,
+        # however long it would wait: one that will write takes its turn at the start.
+        writes = migrating or connection.get_execution_options().get(_WRITES, False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection in a transaction that only reads; faults come as `StoreError`."""
+    with naming_faults(engine.url), _existing(engine).begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection in a transaction that is kept whole or not at all; faults come as `StoreError`."""
+    with (
+        naming_faults(engine.url),
+        _existing(engine).execution_options(**{_WRITES: True}).begin() as connection,
+    ):
+        yield connection
+
+
+def _existing(engine: Engine) -> Engine:
+    """Refuse an SQLite file that is not there: connecting would make an empty one."""
+    file = sqlite_file(engine.url)
+    if file is not None and not file.exists():
+        raise StoreError(f"there is no store at {file}; `forecast db upgrade` makes one")
+    return engine
+
+
+def dialect(connection: Connection) -> str:
+    """Return "sqlite" or "postgresql"."""
+    return connection.dialect.name
+
+
+def now_ms(connection: Connection) -> int:
+    """Return ms since 1970 by the clock that all writers share: the server's, if there is one."""
+    if dialect(connection) == SQLITE:
+        query = "SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+    else:
+        query = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
+    return int(connection.execute(text(query)).scalar_one())
+
+
+def serialize(connection: Connection, what: str) -> None:
+    """Let one transaction at a time pass for each `what`, until its end; on SQLite every writer is alone."""
+    if dialect(connection) != SQLITE:
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))"), {"what": f"forecast {what}"}
+        )
+
+
+def affected(result: Any) -> int:  # noqa: ANN401  # a cursor result, whose type is that of its rows
+    """Return how many rows a statement changed."""
+    return int(result.rowcount)

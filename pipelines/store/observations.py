@@ -1,0 +1,92 @@
+"""Observations: the hot window that services read; history is in Parquet."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Engine, delete, select
+
+from forecast.models.freq import Freq
+from pipelines.errors import StoreError
+from pipelines.store.bulk import write_rows
+from pipelines.store.engine import affected, reading, writing
+from pipelines.store.series import find_series, read_keys, read_times, series_numbers, to_ds
+from pipelines.store.tables import Observation, Series
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def write_observations(
+    engine: Engine,
+    ids: Any,  # noqa: ANN401  # a column, or what becomes one
+    ds: Any,  # noqa: ANN401  # likewise
+    y: Any,  # noqa: ANN401  # likewise
+    freq: Freq,
+    quality: Any = None,  # noqa: ANN401  # likewise
+) -> int:
+    """Write observations, all or nothing, and return their number; a value sent again replaces the old one.
+
+    Parameters
+    ----------
+    ids, ds, y
+        (n,) columns of a long frame; series that are new are registered. NaN is a missing value.
+    freq
+        Grid and zone of the series.
+    quality
+        (n,) codes, 0 by default.
+    """
+    import pandas as pd
+
+    keys = read_keys(_column(ids, "unique_id"), _column(ds, "ds"), freq)
+    values = np.asarray(pd.Series(y), dtype=np.float64)
+    codes = np.zeros(len(values), np.int64) if quality is None else np.asarray(quality, np.int64)
+    if not len(keys.order) == len(values) == len(codes):
+        raise StoreError(
+            f"{len(keys.order)} keys, {len(values)} values and {len(codes)} codes: must be equal"
+        )
+    with writing(engine) as connection:
+        numbers = series_numbers(connection, keys.ids, freq)[keys.series]
+        # By number: series that were known before come in the order of the table.
+        order = np.argsort(numbers, kind="stable")
+        columns = {
+            "series_id": numbers[order],
+            "ts": keys.ts[order],
+            "y": values[keys.order][order],
+            "quality": codes[keys.order][order],
+        }
+        return write_rows(connection, Observation, columns, "replace")
+
+
+def read_observations(engine: Engine, unique_id: object, freq: Freq, last: int | None = None) -> pd.DataFrame:
+    """Return `unique_id, ds, y` of one series, oldest first: all that is kept, or the `last` rows."""
+    import pandas as pd
+
+    with reading(engine) as connection:
+        number = find_series(connection, [str(unique_id)], freq).get(str(unique_id), -1)
+        query = (
+            select(Observation.ts, Observation.y)
+            .where(Observation.series_id == number)
+            .order_by(Observation.ts.desc())
+            .limit(last)
+        )
+        rows = connection.execute(query).all()[::-1]
+    ts = np.array([row.ts for row in rows], np.int64)
+    y = np.array([row.y for row in rows], np.float64)
+    return pd.DataFrame({"unique_id": [unique_id] * len(rows), "ds": to_ds(ts, freq), "y": y})
+
+
+def trim_observations(engine: Engine, before: Any, freq: Freq) -> int:  # noqa: ANN401  # a time, or an int
+    """Delete what is older than `before` of all series on a grid, and return how many rows that were."""
+    _, ts = read_times(_column([before], "before"), _column([""], "unique_id"), freq)
+    here = select(Series.id).where(Series.freq == freq.text, Series.tz == (freq.tz or ""))
+    old = delete(Observation).where(Observation.series_id.in_(here), Observation.ts < int(ts[0]))
+    with writing(engine) as connection:
+        return affected(connection.execute(old))
+
+
+def _column(values: Any, name: str) -> pd.Series[Any]:  # noqa: ANN401  # whatever pandas takes
+    import pandas as pd
+
+    return pd.Series(values, name=name).reset_index(drop=True)

@@ -1,0 +1,239 @@
+"""The store: what the platform knows, in one SQLite file or one PostgreSQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from forecast.models.freq import Freq, parse_freq
+from forecast.models.manifest import Chunk, Manifest
+from forecast.types import I64
+from pipelines.errors import StoreError
+from pipelines.store import champions, forecasts, leases, observations, series, upgrade, versions
+from pipelines.store.address import DEFAULT_URL, mask, parse_url
+from pipelines.store.champions import ChampionRow
+from pipelines.store.engine import LOCK_TIMEOUT_S, make_engine
+from pipelines.store.leases import Grant, Lease
+from pipelines.store.upgrade import SchemaReport, SchemaState
+from pipelines.store.versions import VersionRow
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def open_store(url: str = DEFAULT_URL, lock_timeout_s: float = LOCK_TIMEOUT_S) -> Store:
+    """Return the store at `url`; nothing is opened or made before it is used.
+
+    Parameters
+    ----------
+    url
+        ``sqlite:///FILE`` or ``postgresql+psycopg://USER@HOST/DATABASE``.
+    lock_timeout_s
+        How long a statement waits for another writer.
+
+    Raises
+    ------
+    StoreError
+        Another kind of URL, or PostgreSQL without psycopg.
+    """
+    return Store(url, lock_timeout_s)
+
+
+class Store:
+    """Every method is one transaction: kept whole, or not at all.
+
+    Threads may share a store; a process that was forked must open its own. Methods raise `StoreError`,
+    `retriable` where the same call can succeed later.
+    """
+
+    def __init__(self, url: str, lock_timeout_s: float = LOCK_TIMEOUT_S) -> None:
+        self._url = parse_url(url)
+        self._lock_timeout_s = lock_timeout_s
+        self._engine = make_engine(self._url, lock_timeout_s)
+
+    @property
+    def url(self) -> str:
+        """Where the store is, without secrets."""
+        return mask(self._url)
+
+    def close(self) -> None:
+        """Close all connections; a later call opens new ones."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Store({self.url!r})"
+
+    # The schema
+
+    def upgrade(self, revision: str = "head") -> tuple[str | None, str | None]:
+        """Make or upgrade the tables; return the revisions before and after, None for no tables."""
+        return upgrade.upgrade(self._url, revision, self._lock_timeout_s)
+
+    def downgrade(self, revision: str) -> tuple[str | None, str | None]:
+        """Go back to `revision`, or to "base"; rows of tables that it drops are lost."""
+        self.close()
+        return upgrade.downgrade(self._url, revision, self._lock_timeout_s)
+
+    def check(self) -> SchemaReport:
+        """Compare revision and tables with what this code needs."""
+        return upgrade.inspect_schema(self._engine)
+
+    def schema_state(self) -> SchemaState:
+        """Return "current", "older", "newer" than this code, or "absent"."""
+        return upgrade.schema_state(self._engine)[0]
+
+    def require_current(self) -> None:
+        """Raise `StoreError`, which says what to do, unless the schema is the one of this code."""
+        state, found, wanted = upgrade.schema_state(self._engine)
+        if state == "newer":
+            raise StoreError(f"{self.url}: {upgrade.newer_message(found, wanted)}")
+        if state != "current":
+            what = "has no tables yet" if state == "absent" else f"has the older schema {found}"
+            raise StoreError(f"{self.url} {what}, this program needs {wanted}: run `forecast db upgrade`")
+
+    def tables_with_rows(self) -> tuple[str, ...]:
+        """Return the names of tables that hold rows."""
+        return upgrade.tables_with_rows(self._engine)
+
+    # Leases
+
+    def lease(self, fleet: str, owner: str, ttl_s: float) -> Lease:
+        """Take the right to train a fleet; a retriable `StoreError` names another owner that has it.
+
+        An owner that asks again takes its own lease over, under a higher fence.
+        """
+        return leases.take_lease(self._engine, fleet, owner, ttl_s)
+
+    def lease_holder(self, fleet: str) -> Grant | None:
+        """Return who has the fleet now, None when it is free."""
+        return leases.lease_holder(self._engine, fleet)
+
+    # Versions and champions
+
+    def add_version(
+        self,
+        fleet: str,
+        manifest: Manifest,
+        artifact_uri: str,
+        parent_version: str | None = None,
+        tracking: Mapping[str, str | None] | None = None,
+        state: str = "candidate",
+        lease: Lease | None = None,
+    ) -> VersionRow:
+        """Register a version and its chunks; one that is known already is returned as it is.
+
+        `tracking` has ``mlflow_run_id`` and ``mlflow_version``. With `lease` the commit is refused once
+        another took the fleet over.
+        """
+        grant = lease.grant if lease is not None else None
+        return versions.add_version(
+            self._engine, fleet, manifest, artifact_uri, parent_version, tracking, state, grant
+        )
+
+    def set_tracking(
+        self, version: VersionRow | str, mlflow_run_id: str | None, mlflow_version: str | None
+    ) -> VersionRow:
+        """Note where a version is in MLflow."""
+        return versions.set_tracking(
+            self._engine, version, mlflow_run_id=mlflow_run_id, mlflow_version=mlflow_version
+        )
+
+    def set_state(self, version: VersionRow | str, state: str) -> VersionRow:
+        """Change the state of a version that is not the champion."""
+        return versions.set_state(self._engine, version, state)
+
+    def versions(self, fleet: str | None = None) -> list[VersionRow]:
+        """Return the versions of a fleet, or of all, in the order of their numbers."""
+        return versions.list_versions(self._engine, fleet)
+
+    def version(self, fleet: str, ref: str | int) -> VersionRow:
+        """Return a version by number, by "champion", or by its sha256 or six characters of its beginning."""
+        return versions.find_version(self._engine, fleet, ref)
+
+    def chunks(self, version: VersionRow | str) -> dict[str, tuple[Chunk, ...]]:
+        """Return the files of a version by the alias of their model."""
+        return versions.list_chunks(self._engine, version)
+
+    def champion(self, fleet: str) -> ChampionRow | None:
+        """Return the champion of a fleet, None before the first."""
+        return champions.get_champion(self._engine, fleet)
+
+    def set_champion(
+        self,
+        fleet: str,
+        version: VersionRow | str,
+        expected_row_version: int | None,
+        lease: Lease | None = None,
+    ) -> int:
+        """Make `version` the champion if nobody changed the row since; return its new row version.
+
+        `ConflictError` has the row version `found`. Expect None or 0 before the first champion.
+        """
+        grant = lease.grant if lease is not None else None
+        return champions.set_champion(self._engine, fleet, version, expected_row_version, grant)
+
+    # Rows
+
+    def write_series(
+        self, ids: Iterable[object], freq: str | int | Freq, tz: str | None = None, unit: str | None = None
+    ) -> I64:
+        """Register series; return their row numbers in the order of `ids`.
+
+        The same id on another grid (`freq`, `tz`) is another series.
+        """
+        return series.write_series(self._engine, ids, parse_freq(freq, tz), unit)
+
+    def write_observations(
+        self,
+        ids: Any,  # noqa: ANN401  # a column, or what becomes one
+        ds: Any,  # noqa: ANN401  # likewise
+        y: Any,  # noqa: ANN401  # likewise
+        freq: str | int | Freq,
+        tz: str | None = None,
+        quality: Any = None,  # noqa: ANN401  # likewise
+    ) -> int:
+        """Write (n,) columns of a long frame and return n; a value sent again replaces the old one."""
+        return observations.write_observations(self._engine, ids, ds, y, parse_freq(freq, tz), quality)
+
+    def observations(
+        self, unique_id: object, freq: str | int | Freq, tz: str | None = None, last: int | None = None
+    ) -> pd.DataFrame:
+        """Return `unique_id, ds, y` of one series, oldest first: all that is kept, or the `last` rows."""
+        return observations.read_observations(self._engine, unique_id, parse_freq(freq, tz), last)
+
+    def trim_observations(self, before: object, freq: str | int | Freq, tz: str | None = None) -> int:
+        """Delete what is older than `before` of all series on a grid; return the number of rows."""
+        return observations.trim_observations(self._engine, before, parse_freq(freq, tz))
+
+    def write_forecasts(
+        self, version: VersionRow | str, frame: pd.DataFrame, id_col: str = "unique_id", time_col: str = "ds"
+    ) -> int:
+        """Write what `predict` returned, and return its rows; forecasts that are there already are kept."""
+        return forecasts.write_forecasts(self._engine, version, frame, id_col, time_col)
+
+    def forecasts(self, version: VersionRow | str, unique_id: object = None) -> pd.DataFrame:
+        """Return `unique_id, model, cutoff, h, ds, level, mean, lo, hi`; level 0 has no interval."""
+        return forecasts.read_forecasts(self._engine, version, unique_id)
+
+    def write_scores(
+        self,
+        version: VersionRow | str,
+        frame: pd.DataFrame,
+        source: str = "backtest",
+        id_col: str = "unique_id",
+    ) -> int:
+        """Write what ``evaluate(by="unique_id")`` returned; a score sent again replaces the old one."""
+        return forecasts.write_scores(self._engine, version, frame, source, id_col)
+
+    def scores(self, version: VersionRow | str, unique_id: object = None) -> pd.DataFrame:
+        """Return `unique_id, source, model, metric, cutoff, value`."""
+        return forecasts.read_scores(self._engine, version, unique_id)

@@ -1,0 +1,273 @@
+"""The tables. Times are int: ms since 1970, UTC; the plain int where a grid is one of ints.
+
+The three tables that hold rows by the million (observation, forecast, forecast_score) have no foreign
+keys: a check a row takes longer than the row. Their writer looks the ids up in its own transaction.
+
+A change here needs a revision in `migrations/versions/`; `forecast db check` and a test compare the two.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+# Named by rule, so that a revision can drop what it did not create by hand, on both dialects.
+_NAMES: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+# SQLite numbers rows by itself only in a column of type INTEGER.
+Id = BigInteger().with_variant(Integer, "sqlite")
+
+VERSION_STATES: Final = ("candidate", "shadow", "champion", "retired", "rejected")
+EVENT_STATES: Final = ("new", "coalesced", "done", "ignored")
+JOB_STATES: Final = ("queued", "running", "done", "failed", "dead")
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = {  # noqa: RUF012  # read by the base class
+        str: Text,
+        int: BigInteger,
+        float: Float(53),
+        dict[str, Any]: JSON,
+        list[dict[str, Any]]: JSON,
+    }
+
+
+def _one_of(values: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"state IN ({', '.join(map(repr, values))})", name="state")
+
+
+class Series(Base):
+    """A series of data; the same `unique_id` on another grid is another series."""
+
+    __tablename__ = "series"
+    __table_args__ = (UniqueConstraint("key", "freq", "tz"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    key: Mapped[str]
+    """`unique_id` as text."""
+    freq: Mapped[str]
+    tz: Mapped[str] = mapped_column(default="", server_default="")
+    """Empty: none."""
+    unit: Mapped[str | None]
+
+
+class Observation(Base):
+    """The hot window; history is in Parquet."""
+
+    __tablename__ = "observation"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012  # read by the base class
+
+    series_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ts: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    y: Mapped[float | None]
+    """Null: a missing value."""
+    quality: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")
+    """0: as received; the writer's codes otherwise."""
+
+
+class ModelVersion(Base):
+    """A manifest that was registered for a fleet; never changes but for its state and its MLflow ids."""
+
+    __tablename__ = "model_version"
+    __table_args__ = (
+        UniqueConstraint("fleet", "ver"),
+        UniqueConstraint("fleet", "version"),
+        _one_of(VERSION_STATES),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    fleet: Mapped[str]
+    ver: Mapped[int] = mapped_column(Integer)
+    """1, 2, ... within its fleet."""
+    version: Mapped[str] = mapped_column(index=True)
+    """sha256 of the manifest."""
+    parent_id: Mapped[int | None] = mapped_column(ForeignKey("model_version.id"), index=True)
+    artifact_uri: Mapped[str]
+    state: Mapped[str]
+    freq: Mapped[str]
+    tz: Mapped[str] = mapped_column(default="", server_default="")
+    n_series: Mapped[int]
+    models: Mapped[list[dict[str, Any]]]
+    """`[{"alias": ..., "spec": {...}}, ...]`"""
+    mlflow_run_id: Mapped[str | None]
+    mlflow_version: Mapped[str | None]
+    created_ts_ms: Mapped[int | None]
+    """Of the manifest."""
+    added_ts_ms: Mapped[int]
+
+
+class ModelChunk(Base):
+    """One file of records of a version; several versions may name the same one."""
+
+    __tablename__ = "model_chunk"
+
+    model_version_id: Mapped[int] = mapped_column(
+        ForeignKey(ModelVersion.id, ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    model: Mapped[str] = mapped_column(primary_key=True)
+    """Alias."""
+    first: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    n_records: Mapped[int] = mapped_column(Integer)
+    sha256: Mapped[str] = mapped_column(index=True)
+    bytes: Mapped[int]
+
+
+class Champion(Base):
+    """The version that serves a fleet: the truth, of which an alias in MLflow is a mirror."""
+
+    __tablename__ = "champion"
+
+    fleet: Mapped[str] = mapped_column(primary_key=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey(ModelVersion.id), index=True)
+    row_version: Mapped[int]
+    """Grows by one with every change; the word of compare-and-set."""
+    changed_ts_ms: Mapped[int]
+
+
+class FleetLease(Base):
+    """Who may train a fleet. A row stays when it is released: its fence only grows."""
+
+    __tablename__ = "fleet_lease"
+
+    fleet: Mapped[str] = mapped_column(primary_key=True)
+    owner: Mapped[str]
+    until_ms: Mapped[int]
+    fence: Mapped[int]
+
+
+class Forecast(Base):
+    """One step ahead at one level; `level` 0, with null bounds, where no interval was asked for."""
+
+    __tablename__ = "forecast"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012  # read by the base class
+
+    model_version_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    series_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    """Alias."""
+    origin: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Last time known."""
+    h: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    level: Mapped[float] = mapped_column(primary_key=True)
+    """Per cent."""
+    ts: Mapped[int]
+    mean: Mapped[float | None]
+    lo: Mapped[float | None]
+    hi: Mapped[float | None]
+
+
+class ForecastScore(Base):
+    """A metric of one series over one window."""
+
+    __tablename__ = "forecast_score"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012  # read by the base class
+
+    model_version_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    series_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    """"backtest", "live", ...: where the actuals come from."""
+    model: Mapped[str] = mapped_column(primary_key=True)
+    """Name of the column that was scored; baselines, too."""
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    cutoff: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Last time known before the window; 0 for a mean over several."""
+    value: Mapped[float | None]
+
+
+class RetrainJob(Base):
+    """A unit of the retraining queue: run at least once, committed once, by its fence."""
+
+    __tablename__ = "retrain_job"
+    __table_args__ = (
+        _one_of(JOB_STATES),
+        # At most one waiting job for each key: events that come meanwhile join it.
+        Index(
+            "uq_retrain_job_queued", "job_key", unique=True,
+            sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
+        ),
+        Index("ix_retrain_job_due", "state", "run_after_ms"),
+    )  # fmt: skip
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    fleet: Mapped[str]
+    job_key: Mapped[str]
+    """What the job refits; equal keys coalesce."""
+    state: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    lease_owner: Mapped[str | None]
+    lease_until_ms: Mapped[int | None]
+    fence: Mapped[int] = mapped_column(default=0, server_default="0")
+    attempts: Mapped[int] = mapped_column(Integer, default=0, server_default="0")
+    run_after_ms: Mapped[int]
+    created_ts_ms: Mapped[int]
+    finished_ts_ms: Mapped[int | None]
+    error: Mapped[str | None]
+    model_version_id: Mapped[int | None] = mapped_column(ForeignKey(ModelVersion.id), index=True)
+    """What it made."""
+
+
+class DriftEvent(Base):
+    """An alarm, as the wire has it; recorded before a job is made of it."""
+
+    __tablename__ = "drift_event"
+    __table_args__ = (
+        UniqueConstraint("dedup_key"),
+        _one_of(EVENT_STATES),
+        Index("ix_drift_event_state", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    dedup_key: Mapped[str]
+    fleet: Mapped[str]
+    version: Mapped[str]
+    """sha256 of the version that served."""
+    series_key: Mapped[str | None]
+    """`unique_id`; null: the whole fleet."""
+    model: Mapped[str]
+    detector: Mapped[str]
+    ts_ms: Mapped[int]
+    statistic: Mapped[float]
+    threshold: Mapped[float]
+    recorded_ts_ms: Mapped[int]
+    state: Mapped[str]
+    job_id: Mapped[int | None] = mapped_column(ForeignKey(RetrainJob.id), index=True)
+
+
+class EdgeBundle(Base):
+    """A bundle for devices, made of a version."""
+
+    __tablename__ = "edge_bundle"
+    __table_args__ = (UniqueConstraint("sha256"),)
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    model_version_id: Mapped[int] = mapped_column(ForeignKey(ModelVersion.id), index=True)
+    sha256: Mapped[str]
+    artifact_uri: Mapped[str]
+    opset: Mapped[int] = mapped_column(Integer)
+    quant: Mapped[str]
+    parity_err: Mapped[float]
+    size: Mapped[int]
+    signed_by: Mapped[str | None]
+    created_ts_ms: Mapped[int]

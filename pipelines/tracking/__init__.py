@@ -1,0 +1,13 @@
+"""What a training job leaves in MLflow: one run a job, one a candidate, one registered model a fleet.
+
+MLflow lives in a process of its own (`Tracker`); importing this package imports nothing of it.
+"""
+
+from __future__ import annotations
+
+from pipelines.tracking.log import Logged, log_job
+from pipelines.tracking.runs import runs
+from pipelines.tracking.summary import METRICS, Candidate, JobSummary, Metric
+from pipelines.tracking.tracker import Tracker
+
+__all__ = ["METRICS", "Candidate", "JobSummary", "Logged", "Metric", "Tracker", "log_job", "runs"]

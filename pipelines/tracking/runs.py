@@ -1,0 +1,74 @@
+"""Runs of a fleet as a frame."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import TrackingError
+from pipelines.tracking.log import TIMEOUT_S, experiment_of
+from pipelines.tracking.summary import METRICS
+from pipelines.tracking.tracker import Tracker
+from pipelines.tracking.uri import resolve_uri, shown, sqlite_file
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# MLflow answers with at most this many runs a page.
+MOST_RUNS = 1000
+
+
+def runs(
+    tracking_uri: str,
+    fleet: str,
+    *,
+    last: int = 100,
+    candidates: bool = False,
+    experiment: str | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> pd.DataFrame:
+    """Return the jobs of a fleet, the newest first.
+
+    Parameters
+    ----------
+    last
+        At most so many rows, up to 1000.
+    candidates
+        The nested runs, one a candidate, in place of the jobs.
+
+    Returns
+    -------
+    DataFrame
+        ``job_id, candidate, run_id, started, status, version``, a column ``params.NAME`` for each param
+        seen, and one for each of `METRICS` that some run has.
+
+    Raises
+    ------
+    TrackingError
+        MLflow is absent, down or slow, or there is no such file.
+    """
+    path = sqlite_file(resolve_uri(tracking_uri))
+    if path is not None and not path.is_file():
+        raise TrackingError(f"nothing was logged yet: there is no {shown(tracking_uri)}", retriable=True)
+    request = {
+        "do": "runs",
+        "fleet": fleet,
+        "experiment": experiment or experiment_of(fleet),
+        "last": min(last, MOST_RUNS),
+        "candidates": candidates,
+    }
+    with Tracker(tracking_uri) as tracker:
+        return _frame(tracker.ask(request, timeout_s)["rows"])
+
+
+def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
+    fixed = ["job_id", "candidate", "run_id", "started", "status", "version"]
+    params = sorted({name for row in rows for name in row["params"]})
+    metrics = [name for name in METRICS if any(name in row["metrics"] for row in rows)]
+    plain = [
+        {**row, "started": pd.Timestamp(row["started_ms"], unit="ms", tz="UTC"), **row["metrics"]}
+        | {f"params.{name}": row["params"].get(name, "") for name in params}
+        for row in rows
+    ]
+    return pd.DataFrame(plain, columns=[*fixed, *(f"params.{name}" for name in params), *metrics])

@@ -1,0 +1,1 @@
+"""The batch trainer: stages with a run folder, so that a job that was killed goes on where it stopped."""

@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all, and survive a power cut."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.errors import TrainError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  # anything JSON can hold
+    """Write one JSON document."""
+    write_bytes(path, json.dumps(value, indent=1, sort_keys=True, allow_nan=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401  # what `write_json` wrote
+    """Read what `write_json` wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file in one piece."""
+
+    def put(part: Path) -> None:
+        with open(part, "wb") as out:
+            out.write(data)
+
+    _write(path, put)
+
+
+def write_parquet(path: Path, tables: pa.Table | Iterable[pa.Table], **options: Any) -> None:  # noqa: ANN401
+    """Write one table, or several of one schema one after another; `options` are those of pyarrow."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def put(part: Path) -> None:
+        if isinstance(tables, pa.Table):
+            pq.write_table(tables, part, compression="zstd", **options)
+            return
+        writer = None
+        try:
+            for table in tables:
+                writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd", **options)
+                # One row group a table, so that a reader finds the table again by its number.
+                writer.write_table(table.cast(writer.schema), row_group_size=max(len(table), 1))
+        finally:
+            if writer is not None:
+                writer.close()
+
+    _write(path, put)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _write(path: Path, put: Callable[[Path], None]) -> None:
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        put(part)
+        handle = os.open(part, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
+        os.replace(part, path)
+    except OSError as error:  # a full disk, mostly; pyarrow's message is long and names no file
+        reason = error.strerror or str(error).splitlines()[0]
+        raise TrainError(f"{path} cannot be written: {reason}") from error
+    finally:
+        part.unlink(missing_ok=True)
+    sync_folder(path.parent)

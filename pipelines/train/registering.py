@@ -1,0 +1,179 @@
+"""Stage register: version, champion, series, hot window, forecasts and scores go into the store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+from pipelines.logs import log
+from pipelines.train.forecasting import FORECASTS
+from pipelines.train.judging import scores_file
+from pipelines.train.publishing import build_manifest
+from pipelines.train.work import Work
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from contextlib import AbstractContextManager
+    from types import TracebackType
+
+    import pandas as pd
+
+    from forecast.models.manifest import Manifest
+
+
+# Rows and leases of the store go back to it as they came.
+Own: TypeAlias = Any
+
+
+class VersionRow(Protocol):
+    """A registered version; see `pipelines.store`."""
+
+    @property
+    def ver(self) -> int: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def mlflow_run_id(self) -> str | None: ...
+
+    @property
+    def mlflow_version(self) -> str | None: ...
+
+
+class ChampionRow(Protocol):
+    """Which version serves a fleet."""
+
+    @property
+    def version(self) -> VersionRow: ...
+
+    @property
+    def row_version(self) -> int: ...
+
+
+class Lease(Protocol):
+    """The right to train a fleet; a commit under one that was lost is refused."""
+
+    def renew(self) -> None: ...
+
+
+class Store(Protocol):
+    """What a job needs of the store; see `pipelines.store.Store`."""
+
+    def __enter__(self) -> Store: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def schema_state(self) -> str: ...
+
+    def upgrade(self) -> object: ...
+
+    def require_current(self) -> None: ...
+
+    def lease(self, fleet: str, owner: str, ttl_s: float) -> AbstractContextManager[Lease]: ...
+
+    def add_version(self, fleet: str, manifest: Manifest, artifact_uri: str, *, lease: Own) -> VersionRow: ...
+
+    def champion(self, fleet: str) -> ChampionRow | None: ...
+
+    def set_champion(self, fleet: str, version: Own, expected_row_version: int | None, lease: Own) -> int: ...
+
+    def version(self, fleet: str, ref: str) -> VersionRow: ...
+
+    def set_tracking(self, version: Own, mlflow_run_id: str, mlflow_version: str) -> object: ...
+
+    def write_series(self, ids: Iterable[object], freq: str, tz: str | None) -> object: ...
+
+    def write_observations(self, ids: Own, ds: Own, y: Own, freq: str, tz: str | None) -> int: ...
+
+    def write_forecasts(self, version: Own, frame: pd.DataFrame, id_col: str, time_col: str) -> int: ...
+
+    def write_scores(self, version: Own, frame: pd.DataFrame, *, id_col: str) -> int: ...
+
+
+def register(work: Work, store: Store, lease: Lease) -> dict[str, Any]:
+    """Write everything of a job that belongs into the store; again, it changes nothing.
+
+    Rows come before the champion: whoever is told of a champion finds its forecasts.
+    """
+    job, version = work.job, work.facts("version")
+    row = store.add_version(job.fleet, build_manifest(work), version["folder"], lease=lease)
+    rows = _write_rows(work, store, row)
+    champion = _crown(work, store, row, lease)
+    log.info("%s@%d registered%s; rows: %s", job.fleet, row.ver, ", champion" if champion else "", rows)
+    return {"ver": row.ver, "champion": champion, "rows": rows}
+
+
+def _write_rows(work: Work, store: Store, row: VersionRow) -> dict[str, int]:
+    """Write series, hot window, forecasts and scores, a partition at a time; return the rows of each."""
+    history, wanted = work.history(), _wanted(work)
+    freq = history.facts["freq"]
+    rows = {"series": 0, **dict.fromkeys(sorted(wanted), 0)}
+    for k in work.each_part("register"):
+        panel = history.panel(k)
+        store.write_series(panel.ids.tolist(), freq["text"], freq["tz"])
+        rows["series"] += panel.n_series
+        if "observations" in wanted:
+            hot = history.newest(k, work.settings.hot_window)
+            job = work.job
+            rows["observations"] += store.write_observations(
+                hot[job.id_col], hot[job.time_col], hot[job.target_col], freq["text"], freq["tz"]
+            )
+        if "forecasts" in wanted:
+            frame = _forecasts(work, k)
+            rows["forecasts"] += store.write_forecasts(row, frame, work.job.id_col, work.job.time_col)
+        if "scores" in wanted and len(frame := _scores(work, k)):
+            rows["scores"] += store.write_scores(row, frame, id_col=work.job.id_col)
+    return rows
+
+
+def _wanted(work: Work) -> set[str]:
+    """Return which rows go into the store: those of a fleet that is too large stay in Parquet alone."""
+    job, n = work.job, work.facts("snapshot")["n_series"]
+    scores = work.facts("backtest")["models"]
+    n_scores = sum(sum(name.endswith("_mean") for name in found) for found in scores.values())
+    sizes = {
+        "observations": n * work.settings.hot_window,
+        "forecasts": n * job.horizon * max(len(job.levels), 1) * len(job.models)
+        if work.facts("forecast")["file"]
+        else 0,
+        "scores": n * n_scores,
+    }
+    limit = work.settings.sql_rows
+    for name, size in sizes.items():
+        if size > limit:
+            log.info("%d rows of %s stay in Parquet: the store takes %d a job (sql_rows)", size, name, limit)
+    return {name for name, size in sizes.items() if 0 < size <= limit}
+
+
+def _forecasts(work: Work, k: int) -> pd.DataFrame:
+    """Return the forecasts of partition `k`: its rows of the file."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(work.file(FORECASTS)) as file:
+        frame: pd.DataFrame = file.read_row_group(k).to_pandas()
+    return frame
+
+
+def _scores(work: Work, k: int) -> pd.DataFrame:
+    """Return the scores of partition `k`: a row a series and metric, a column a model."""
+    import pandas as pd
+
+    frame = pd.read_parquet(scores_file(work, k)).drop(columns="n_windows")
+    key = work.job.id_col
+    long = frame.melt(id_vars=[key, "model"], var_name="metric")
+    return long.pivot_table(
+        index=[key, "metric"], columns="model", values="value", sort=False, observed=True
+    ).reset_index()
+
+
+def _crown(work: Work, store: Store, row: VersionRow, lease: Lease) -> bool:
+    """Make the version champion where there is none, or where that was asked for."""
+    fleet = work.job.fleet
+    champion = store.champion(fleet)
+    if champion is None or (work.job.promote and champion.version.version != row.version):
+        expected = None if champion is None else champion.row_version
+        store.set_champion(fleet, row, expected, lease)
+        return True
+    return champion.version.version == row.version

@@ -1,0 +1,95 @@
+"""Stage snapshot: the input is read once, judged, and kept."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forecast.errors import InferredFrequency, InputError
+from pipelines.errors import TrainError
+from pipelines.logs import log
+from pipelines.train.history import parts, write_history
+from pipelines.train.inputs import Found, read_path
+from pipelines.train.work import Work
+
+if TYPE_CHECKING:
+    from forecast.models.panel import Panel
+    from forecast.models.schema import Schema
+
+FUTURE = "future.parquet"
+
+
+def snapshot(work: Work) -> dict[str, Any]:
+    """Read the input, lay it on the grid, write the history."""
+    job = work.job
+    found = _read(work)
+    _copy_future(work)
+    panel, schema = _panel(found, work)
+    work.progress.stage("snapshot", parts(panel.n_series, job.partition_size))
+    root = work.settings.history_root.absolute() / job.fleet
+    history = write_history(panel, schema, root, job.partition_size, work.jobs, work.progress.step)
+    from forecast.models.freq import default_season_length
+    from forecast.types import Status
+
+    facts = history.facts
+    if schema.freq_inferred:
+        log.info("freq was not given; inferred %r from the data", panel.freq.text)
+    statuses = Counter(Status(code).name.lower() for code in panel.status.tolist())
+    log.info("%d series, %d points: %s", panel.n_series, len(panel.values), dict(statuses))
+    return {
+        "history": str(history.folder),
+        "digest": facts["digest"],
+        "n_series": panel.n_series,
+        "n_rows": len(panel.values),
+        "freq": panel.freq.text,
+        "freq_inferred": schema.freq_inferred,
+        "season_length": job.season_length or default_season_length(panel.freq),
+        "statuses": dict(statuses),
+        "files": list(found.files)[:1000],
+        "n_files": len(found.files),
+        "skipped": [{"file": s.file, "reason": s.reason} for s in found.skipped],
+    }
+
+
+def _read(work: Work) -> Found:
+    job = work.job
+    if not job.sql:
+        return read_path(job.input, job)
+    from pipelines.train.sql_source import read_sql
+
+    url = work.settings.source()
+    if url is None:
+        raise TrainError("--sql needs a database: pass --from URL, or set FORECAST_SOURCE_URL")
+    return read_sql(url, job)
+
+
+def _panel(found: Found, work: Work) -> tuple[Panel, Schema]:
+    from forecast.models.codec import plain_id
+    from forecast.models.frames import to_panel
+
+    job = work.job
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", InferredFrequency)
+        panel, schema = to_panel(
+            found.table, job.freq, job.exog, id_col=job.id_col, time_col=job.time_col,
+            target_col=job.target_col, duplicates=job.duplicates,
+        )  # fmt: skip
+    for key in panel.ids:
+        plain_id(key)  # a model version holds text or whole numbers: say so before any work
+    return panel, schema
+
+
+def _copy_future(work: Work) -> None:
+    """Keep the future regressors with the job: a resumed one must see the same."""
+    if work.job.future is None:
+        return
+    from pipelines.tables import read_table
+    from pipelines.train.atomic import write_parquet
+    from pipelines.train.inputs import to_arrow
+
+    frame = read_table(Path(work.job.future), work.job.time_col)
+    if work.job.id_col not in frame:
+        raise InputError(f"{work.job.future}: column {work.job.id_col!r} is missing")
+    write_parquet(work.file(FUTURE), to_arrow(frame))
