@@ -21,15 +21,17 @@ CHUNKS = "chunks"
 
 def fit(work: Work) -> dict[str, Any]:
     """Fit every partition that is not done: chunks of records, and a report."""
-    history = work.history()
-    schema = history.schema()
+    schema = work.history().schema()
     work.file(CHUNKS, "x")
-    for k in work.each_part("fit"):
+
+    def part(k: int) -> dict[str, Any]:
         if not _marker(work, k).exists():
-            _fit_part(work, k, history.panel(k), schema)
+            _fit_part(work, k, work.panel(k), schema)
+        return done(work, k)
+
     statuses: Counter[str] = Counter()
-    for k in range(work.n_parts):
-        statuses.update(done(work, k)["statuses"])
+    for found in work.each_part("fit", part):
+        statuses.update(found["statuses"])
     return {"statuses": dict(statuses)}
 
 
@@ -65,7 +67,7 @@ def _marker(work: Work, k: int) -> Path:
 
 def _fit_part(work: Work, k: int, panel: Panel, schema: Schema) -> None:
     from forecast.api.fitted import Fitted
-    from forecast.types import Status
+    from forecast.types import status_counts
     from pipelines.train.inputs import to_arrow
 
     models = work.models()
@@ -73,8 +75,7 @@ def _fit_part(work: Work, k: int, panel: Panel, schema: Schema) -> None:
     chunks = {model.alias: _write_chunks(work, each) for model, each in zip(models, records, strict=True)}
     report = Fitted(tuple(models), records, schema, None, work.jobs).report()
     write_parquet(report_file(work, k), to_arrow(report))
-    statuses = Counter(Status(code).name.lower() for code in records[0].status.tolist())
-    write_json(_marker(work, k), {"chunks": chunks, "statuses": dict(statuses)})
+    write_json(_marker(work, k), {"chunks": chunks, "statuses": status_counts(records[0].status)})
 
 
 def _write_chunks(work: Work, records: Records) -> list[dict[str, Any]]:

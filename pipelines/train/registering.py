@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from pipelines.logs import log
 from pipelines.train.forecasting import FORECASTS
@@ -105,27 +105,40 @@ def register(work: Work, store: Store, lease: Lease) -> dict[str, Any]:
     return {"ver": row.ver, "champion": champion, "rows": rows}
 
 
+class Rows(NamedTuple):
+    """What of one partition goes into the store; None where that stays in Parquet."""
+
+    ids: list[Any]
+    hot: pd.DataFrame | None
+    forecasts: pd.DataFrame | None
+    scores: pd.DataFrame | None
+
+
 def _write_rows(work: Work, store: Store, row: VersionRow) -> dict[str, int]:
     """Write series, hot window, forecasts and scores, a partition at a time; return the rows of each."""
-    history, wanted = work.history(), _wanted(work)
+    job, history, wanted = work.job, work.history(), _wanted(work)
     freq = history.facts["freq"]
-    rows = {"series": 0, **dict.fromkeys(sorted(wanted), 0)}
-    for k in work.each_part("register"):
-        panel = history.panel(k)
-        store.write_series(panel.ids.tolist(), freq["text"], freq["tz"])
-        rows["series"] += panel.n_series
-        if "observations" in wanted:
-            hot = history.newest(k, work.settings.hot_window)
-            job = work.job
-            rows["observations"] += store.write_observations(
-                hot[job.id_col], hot[job.time_col], hot[job.target_col], freq["text"], freq["tz"]
-            )
-        if "forecasts" in wanted:
-            frame = _forecasts(work, k)
-            rows["forecasts"] += store.write_forecasts(row, frame, work.job.id_col, work.job.time_col)
-        if "scores" in wanted and len(frame := _scores(work, k)):
-            rows["scores"] += store.write_scores(row, frame, id_col=work.job.id_col)
-    return rows
+    written = {"series": 0, **dict.fromkeys(sorted(wanted), 0)}
+
+    def part(k: int) -> Rows:
+        return Rows(
+            work.panel(k).ids.tolist(),
+            history.newest(k, work.settings.hot_window) if "observations" in wanted else None,
+            _forecasts(work, k) if "forecasts" in wanted else None,
+            _scores(work, k) if "scores" in wanted else None,
+        )
+
+    for rows in work.each_part("register", part):
+        store.write_series(rows.ids, freq["text"], freq["tz"])
+        written["series"] += len(rows.ids)
+        if rows.hot is not None:
+            ids, ds, y = (rows.hot[name] for name in (job.id_col, job.time_col, job.target_col))
+            written["observations"] += store.write_observations(ids, ds, y, freq["text"], freq["tz"])
+        if rows.forecasts is not None:
+            written["forecasts"] += store.write_forecasts(row, rows.forecasts, job.id_col, job.time_col)
+        if rows.scores is not None and len(rows.scores):
+            written["scores"] += store.write_scores(row, rows.scores, id_col=job.id_col)
+    return written
 
 
 def _wanted(work: Work) -> set[str]:

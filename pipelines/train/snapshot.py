@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,16 +27,17 @@ def snapshot(work: Work) -> dict[str, Any]:
     _copy_future(work)
     panel, schema = _panel(found, work)
     work.progress.stage("snapshot", parts(panel.n_series, job.partition_size))
+    work.read[:] = [panel]
     root = work.settings.history_root.absolute() / job.fleet
     history = write_history(panel, schema, root, job.partition_size, work.jobs, work.progress.step)
     from forecast.models.freq import default_season_length
-    from forecast.types import Status
+    from forecast.types import status_counts
 
     facts = history.facts
     if schema.freq_inferred:
         log.info("freq was not given; inferred %r from the data", panel.freq.text)
-    statuses = Counter(Status(code).name.lower() for code in panel.status.tolist())
-    log.info("%d series, %d points: %s", panel.n_series, len(panel.values), dict(statuses))
+    statuses = status_counts(panel.status)
+    log.info("%d series, %d points: %s", panel.n_series, len(panel.values), statuses)
     return {
         "history": str(history.folder),
         "digest": facts["digest"],
@@ -46,7 +46,7 @@ def snapshot(work: Work) -> dict[str, Any]:
         "freq": panel.freq.text,
         "freq_inferred": schema.freq_inferred,
         "season_length": job.season_length or default_season_length(panel.freq),
-        "statuses": dict(statuses),
+        "statuses": statuses,
         "files": list(found.files)[:1000],
         "n_files": len(found.files),
         "skipped": [{"file": s.file, "reason": s.reason} for s in found.skipped],
