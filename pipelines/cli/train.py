@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 # Exit code of a job that is done but for MLflow: `--resume` logs it later.
 NOT_LOGGED = 3
+# Series that the summary names one by one.
+_NAMED = 5
 
 
 @click.command("train", short_help="Fit, backtest, store and register a fleet; resumable.")
@@ -170,12 +172,29 @@ def _print(folder: RunFolder, outcome: Outcome) -> None:
             click.echo(f"  backtest  {alias}: MASE {scores['mase_mean']:.3f}")
     for skipped in data["skipped"]:
         click.echo(f"  left out  {skipped['file']}: {skipped['reason']}")
+    _print_troubled(folder)
     click.echo(f"  models    {found['folder']}")
     click.echo(f"  results   {folder.path}")
     if outcome.not_logged is not None:
         click.echo(f"not logged to MLflow: {outcome.not_logged}", err=True)
         click.echo(f"log it later: forecast train --resume {folder.run_id}", err=True)
     sys.stdout.flush()
+
+
+def _print_troubled(folder: RunFolder) -> None:
+    """Name the first series that could not have the model, and why."""
+    import pyarrow.parquet as pq
+
+    from forecast.types import Status
+    from pipelines.train.reporting import REPORT
+
+    troubled = [status.name.lower() for status in Status if status > Status.GUARDED]
+    names = [folder.job.id_col, "model", "status", "message"]
+    rows = pq.read_table(folder.file(REPORT), columns=names, filters=[("status", "in", troubled)])
+    for key, model, status, message in zip(*(rows[name][:_NAMED].to_pylist() for name in names), strict=True):
+        click.echo(f"  {status:<9} {key}, {model}: {message}")
+    if len(rows) > _NAMED:
+        click.echo(f"  ... and {len(rows) - _NAMED} more in {folder.file(REPORT)}")
 
 
 def _counts(counts: dict[str, int]) -> str:
