@@ -11,6 +11,24 @@ from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
 import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+__all__ = [
+    "CACHED",
+    "COMPILED",
+    "cache_dir",
+    "cpu_features",
+    "exact_kernel",
+    "intrinsic",
+    "ir",
+    "kernel",
+    "kernel_sources",
+    "large_kernel",
+    "source_digest",
+    "types",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -21,6 +39,17 @@ FAST_SUMS = frozenset({"nsz", "arcp", "contract", "reassoc"})
 
 # Every package that may hold numba code; its files are part of the cache key.
 KERNEL_PACKAGES = ("forecast.kernels", "decoding.kernels", "pipelines.kernels")
+
+COMPILED = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]  # set at run time
+"""False: kernels run as plain Python (``NUMBA_DISABLE_JIT=1``)."""
+
+
+def cpu_features() -> frozenset[str]:
+    """Return LLVM's names of what the CPU can do that code is generated for, a part of the cache's key."""
+    from numba.core.registry import cpu_target
+
+    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    return frozenset(name[1:] for name in features.split(",") if name.startswith("+"))
 
 
 def kernel_sources() -> Iterator[Path]:

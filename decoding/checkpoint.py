@@ -1,0 +1,124 @@
+"""A Hugging Face folder: its configuration and its weights, read through `safetensors`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+
+from decoding.config import ModelConfig
+from decoding.errors import CheckpointError
+from decoding.step import F32
+from forecast.errors import nearest
+
+WEIGHTS = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+_READABLE = ("F32", "F16", "BF16")
+
+
+class Checkpoint:
+    """The tensors of a folder, by name; nothing is read before it is asked for.
+
+    Parameters
+    ----------
+    folder
+        Holds `config.json` and `model.safetensors`, or the shards that `model.safetensors.index.json` names.
+
+    Raises
+    ------
+    CheckpointError
+        A file that is missing, truncated or no safetensors file; an unknown architecture.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise CheckpointError(f"no such folder: {folder}")
+        self.config = ModelConfig.from_folder(self.folder)
+        self._files: dict[str, Any] = {}
+        self._file_of = self._shards()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all tensors, sorted."""
+        return sorted(self._file_of)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._file_of
+
+    def tensor(self, name: str, shape: tuple[int, ...]) -> F32:
+        """Read one tensor as float32.
+
+        Raises
+        ------
+        CheckpointError
+            It is missing, of another shape, of a type we do not read, or has values that are not finite.
+        """
+        if name not in self._file_of:
+            raise CheckpointError(f"{self.folder} has no tensor {name!r}{nearest(name, self._file_of)}")
+        path = self._file_of[name]
+        with _safetensors(path):
+            view = self._files[path].get_slice(name)
+            found, kind = tuple(view.get_shape()), view.get_dtype()
+        if found != shape:
+            raise CheckpointError(f"{name} has shape {found}, config.json asks for {shape}")
+        if kind not in _READABLE:
+            raise CheckpointError(f"{name} holds {kind}; readable are {', '.join(_READABLE)}")
+        if kind == "BF16":
+            values = _read_bfloat(Path(path), name, shape)
+        else:
+            with _safetensors(path):
+                values = np.ascontiguousarray(self._files[path].get_tensor(name), dtype=np.float32)
+        if not np.isfinite(values).all():
+            raise CheckpointError(f"{name} has values that are not finite")
+        return values
+
+    def _shards(self) -> dict[str, str]:
+        """Open all files, and say which holds which tensor."""
+        if not (self.folder / INDEX).is_file():
+            path = str(self.folder / WEIGHTS)
+            return dict.fromkeys(self._open(path), path)
+        try:
+            index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+            placed = {str(name): str(self.folder / file) for name, file in index.items()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
+            raise CheckpointError(f"{self.folder / INDEX} cannot be read: {fault}") from fault
+        inside = {path: set(self._open(path)) for path in sorted(set(placed.values()))}
+        for name, path in placed.items():
+            if Path(path).parent != self.folder:
+                raise CheckpointError(f"{INDEX} points outside the folder: {path}")
+            if name not in inside[path]:
+                raise CheckpointError(f"{path} has no tensor {name!r}, which {INDEX} promises")
+        return placed
+
+    def _open(self, path: str) -> list[str]:
+        if not Path(path).is_file():
+            raise CheckpointError(f"no weights at {path}")
+        with _safetensors(path):
+            self._files[path] = file = safe_open(path, framework="np")
+            return list(file.keys())
+
+
+@contextmanager
+def _safetensors(path: str) -> Iterator[None]:
+    """Turn the library's errors into ours."""
+    try:
+        yield
+    except (OSError, SafetensorError) as fault:
+        raise CheckpointError(f"{path} is truncated or no safetensors file: {fault}") from fault
+
+
+def _read_bfloat(path: Path, name: str, shape: tuple[int, ...]) -> F32:
+    """Read a bfloat16 tensor, which NumPy has no type for; the library has checked the file's header."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        start, stop = json.loads(file.read(size))[name]["data_offsets"]
+        file.seek(8 + size + start)
+        words = np.frombuffer(file.read(stop - start), dtype="<u2").reshape(shape)
+    return (words.astype(np.uint32) << 16).view(np.float32)

@@ -1,0 +1,54 @@
+"""The command line: `python -m decoding COMMAND`; each command's module is imported when it is called."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+import click
+
+from decoding.errors import DecodingError
+
+# Name, module and the line that `--help` shows; a test holds these to the commands themselves.
+COMMANDS: Final = {
+    "bench": ("decoding.cli.bench", "Measure prefill and decode on one checkpoint."),
+    "features": ("decoding.cli.features", "Show what each back end has."),
+    "generate": ("decoding.cli.generate", "Go on with one or more prompts."),
+    "tokenize": ("decoding.cli.tokenize", "Show the token ids of a text, or the text of ids."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name only."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = import_module(COMMANDS[cmd_name][0]).command
+        if not isinstance(command, click.Command):
+            raise TypeError(f"{COMMANDS[cmd_name][0]}.command is not a command")
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Turn errors of ours into one line on stderr, and exit 1; wrong usage exits 2 (click)."""
+        try:
+            return super().invoke(ctx)
+        except DecodingError as error:
+            click.echo(f"decoding {ctx.invoked_subcommand}: {error}", err=True)
+            ctx.exit(1)
+        except OSError as error:
+            said = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+            click.echo(f"decoding {ctx.invoked_subcommand}: {said}", err=True)
+            ctx.exit(1)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """Language models on a CPU, from a local folder in the format of Hugging Face."""

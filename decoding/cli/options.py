@@ -1,0 +1,45 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import click
+
+from decoding.features import BACKENDS
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON on stdout.")
+tokenizer = click.option(
+    "--tokenizer", type=click.Path(), help="tokenizer.json, or its folder; the model's folder if left out."
+)
+
+_LOADING = (
+    click.option("-m", "--model", "path", required=True, type=click.Path(file_okay=False),
+                 help="Folder of the checkpoint."),
+    tokenizer,
+    click.option("--weights", type=click.Choice(["fp32", "int8", "int4"]), default="fp32", show_default=True),
+    click.option("--kv", type=click.Choice(["fp32", "int8"]), default="fp32", show_default=True,
+                 help="Precision of the KV cache."),
+    click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True),
+    click.option("--threads", type=int, help="Threads; all cores if left out."),
+    click.option("--processes", default=1, show_default=True, help="Split the layers over so many."),
+    click.option("--context", type=int, help="Most tokens of prompt and answer."),
+)  # fmt: skip
+_NAMES = ("path", "tokenizer", "weights", "kv", "backend", "threads", "processes", "context")
+
+
+def loading(command: F) -> Callable[..., object]:
+    """Add how to load a checkpoint; the command gets it as `load`, the arguments of `Engine.load`."""
+
+    @wraps(command)
+    def packed(**given: object) -> object:
+        return command(load={name: given.pop(name) for name in _NAMES}, **given)
+
+    wrapped: Callable[..., object] = packed
+    for option in reversed(_LOADING):
+        wrapped = option(wrapped)
+    return wrapped

@@ -1,0 +1,188 @@
+"""A checkpoint's folder to an engine."""
+
+from __future__ import annotations
+
+import json
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+from decoding.config import ModelConfig
+from decoding.engine import Engine
+from decoding.errors import CheckpointError, ParamError
+from decoding.features import BACKENDS, require
+from decoding.prompts import check_context
+from decoding.step import StepModel
+from decoding.tokenizer import Tokenizer
+
+_MODELS: Final = {"numba": ("decoding.numba_model", "NumbaModel"), "ort": ("decoding.ort", "OrtModel")}
+
+BLOCK_SIZE: Final = 32
+"""Tokens of a block: small enough to share short beginnings, large enough to keep tables short."""
+
+
+def load_engine(
+    path: str | Path,
+    *,
+    weights: str = "fp32",
+    kv: str = "fp32",
+    backend: str = BACKENDS[0],
+    threads: int | None = None,
+    processes: int = 1,
+    tokenizer: str | Path | None = None,
+    context: int | None = None,
+    max_batch: int = 16,
+    kv_tokens: int | None = None,
+    spill_blocks: int = 0,
+    **settings: Any,  # noqa: ANN401  # those of Engine
+) -> Engine:
+    """Load a checkpoint from a local folder in the format of Hugging Face.
+
+    Parameters
+    ----------
+    path
+        Holds `config.json`, the weights in safetensors, and usually `tokenizer.json`.
+    weights
+        "fp32", "int8" or "int4".
+    kv
+        "fp32" or "int8": precision of the KV cache.
+    backend
+        "numba" or "ort".
+    threads
+        None: all cores that this process may use. In each process, if there are several.
+    processes
+        Over how many to split the layers, from 1 to their number.
+    tokenizer
+        A `tokenizer.json` or its folder; None: that of `path`, or none if there is none.
+    context
+        Most tokens of prompt and answer; None: as the model was made for.
+    max_batch
+        Most requests at once.
+    kv_tokens
+        Tokens that the KV cache holds in all; None: `max_batch` whole contexts.
+    spill_blocks
+        Cold blocks that a file may hold.
+    settings
+        What else `Engine` takes.
+
+    Raises
+    ------
+    CheckpointError, TokenizerError, ParamError, UnsupportedError
+        What cannot be read, is misspelt, or is not there.
+    """
+    config = ModelConfig.from_folder(path)
+    check_features(backend, config, weights, kv, spill_blocks > 0)
+    context = check_context(config.context if context is None else context, config)
+    known = find_tokenizer(path, tokenizer)
+    if known is not None and known.vocab_size > config.vocab:
+        raise CheckpointError(
+            f"the tokenizer has {known.vocab_size} tokens, the model {config.vocab}: it is another model's"
+        )
+    sizes = {
+        "weights": weights,
+        "kv": kv,
+        "threads": n_cores() if threads is None else threads,
+        "block_size": BLOCK_SIZE,
+        "n_blocks": n_blocks_for(context, max_batch, kv_tokens),
+    }
+    return Engine(
+        open_model(path, backend, processes, **sizes),
+        known,
+        eos_ids=eos_ids(path, config),
+        context=context,
+        max_batch=max_batch,
+        spill_blocks=spill_blocks,
+        **settings,
+    )
+
+
+def open_model(path: str | Path, backend: str, processes: int, **sizes: Any) -> StepModel:  # noqa: ANN401  # of the back end
+    """Load the weights into a back end, in this process or in several.
+
+    Raises
+    ------
+    CheckpointError, ParamError, UnsupportedError
+        As for `load_engine`.
+    """
+    if processes == 1:
+        module, name = _MODELS[backend]
+        model: StepModel = getattr(import_module(module), name).load(path, **sizes)
+        return model
+    require(backend, "layers over processes")
+    from decoding.numba_stage import load_pipeline
+
+    return load_pipeline(path, n_processes=processes, **sizes)
+
+
+def check_features(backend: str, config: ModelConfig, weights: str, kv: str, spill: bool) -> None:
+    """Refuse what the back end does not have, before anything is read.
+
+    Raises
+    ------
+    ParamError, UnsupportedError
+        By name.
+    """
+    check_feature(backend, f"weights {weights}")
+    check_feature(backend, f"kv {kv}")
+    if spill:
+        require(backend, "spill to a file")
+    if config.n_experts:
+        require(backend, "mixture of experts")
+
+
+def check_feature(backend: str, feature: str) -> None:
+    """Refuse a precision that is not known, and what the back end does not have.
+
+    Raises
+    ------
+    ParamError, UnsupportedError
+        By name.
+    """
+    what, _, value = feature.partition(" ")
+    choices = {"weights": ("fp32", "int8", "int4"), "kv": ("fp32", "int8")}.get(what)
+    if choices is not None and value not in choices:
+        raise ParamError(what, value, f"be one of {', '.join(choices)}")
+    require(backend, feature)
+
+
+def n_blocks_for(context: int, max_batch: int, kv_tokens: int | None) -> int:
+    """Blocks for that many tokens, or for a whole context of every request."""
+    if kv_tokens is not None and kv_tokens < 1:
+        raise ParamError("kv_tokens", kv_tokens, "be at least 1")
+    if kv_tokens is not None:
+        return -(-kv_tokens // BLOCK_SIZE)
+    return max_batch * -(-context // BLOCK_SIZE)
+
+
+def n_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def find_tokenizer(path: str | Path, tokenizer: str | Path | None) -> Tokenizer | None:
+    """Return the tokenizer named, or the one beside the weights if there is one."""
+    if tokenizer is not None:
+        return Tokenizer(tokenizer)
+    return Tokenizer(path) if (Path(path) / "tokenizer.json").is_file() else None
+
+
+def eos_ids(path: str | Path, config: ModelConfig) -> tuple[int, ...]:
+    """Find the ends of sequence: those of `generation_config.json`, which may be more than the model's.
+
+    Raises
+    ------
+    CheckpointError
+        The file cannot be read.
+    """
+    file = Path(path) / "generation_config.json"
+    if not file.is_file():
+        return config.eos_ids
+    try:
+        found = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
+        ids = [int(i) for i in (found if isinstance(found, list) else [found] if found is not None else [])]
+    except (OSError, ValueError, TypeError, AttributeError) as fault:
+        raise CheckpointError(f"{file} cannot be read: {fault}") from fault
+    return tuple(ids) or config.eos_ids

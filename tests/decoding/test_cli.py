@@ -1,0 +1,152 @@
+"""`python -m decoding`: every command does what Python can do, and says what went wrong in one line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from decoding.cli import COMMANDS, main
+from decoding.cli.generate import make_params
+from decoding.errors import InputError, ParamError
+from decoding.features import FEATURES, table
+from tests.decoding import goldens
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, [str(a) for a in arguments])
+
+
+@pytest.fixture
+def where():
+    return ["-m", goldens.model("llama-tied"), "--tokenizer", goldens.tokenizer("bpe"), "--threads", 1]
+
+
+def test_every_command_has_the_line_that_help_shows():
+    for name, (_, line) in COMMANDS.items():
+        command = main.get_command(None, name)
+        assert command.name == name
+        assert command.short_help == line
+        assert run(name, "--help").exit_code == 0
+        assert line in " ".join(run("--help").output.split())
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    code = "import sys; from decoding.cli import main; main(['--help'], standalone_mode=False); " + (
+        "print(*{n.partition('.')[0] for n in sys.modules} & {'numpy', 'numba', 'rich', 'tokenizers'})"
+    )
+    spent = []
+    for _ in range(3):
+        began = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        spent.append(time.perf_counter() - began)
+    assert not done.stdout.splitlines()[-1]
+    assert min(spent) < 0.3  # an import of numpy alone is a third of it
+
+
+def test_an_answer_is_shown_as_it_comes_and_counted_on_stderr(where):
+    result = run("generate", *where, "-p", "def f(x):", "-n", 20)
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("def f(x):")
+    assert "20 tokens (length) after 5 of the prompt" in result.stderr
+    assert "tokens/s; seed" in result.stderr
+
+
+def test_the_long_name_of_n_and_json(where):
+    case = goldens.read("greedy")["models"]["llama-tied"]["cases"][2]
+    ids = ",".join(map(str, case["tokens"]))
+    result = run(
+        "generate", *where, "--ids", ids, "--num-predict", 64, "--ignore-eos", "--json", "--logprobs", 1
+    )
+    (output,) = json.loads(result.stdout)
+    assert output["token_ids"] == case["new_tokens"]
+    assert output["finish_reason"] == "length"
+    assert [step["top"][0][0] for step in output["logprobs"]] == case["new_tokens"]
+
+
+def test_several_prompts_are_answered_in_their_order(where):
+    result = run("generate", *where, "-p", "import", "-p", "def", "-n", 4)
+    assert result.exit_code == 0
+    assert result.stdout.index("import") < result.stdout.index("def")
+    assert result.stderr.count("tokens (") == 2
+
+
+def test_ids_are_shown_where_there_is_no_tokenizer():
+    result = run(
+        "generate", "-m", goldens.model("qwen2"), "--threads", 1, "--ids", "3 4", "-n", 3, "--ignore-eos"
+    )
+    assert len(result.stdout.split()) == 3
+    assert all(word.isdecimal() for word in result.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["-n", 4], 2, "at least one --prompt"),
+        (["-p", ""], 1, "the prompt is empty"),
+        (["-p", "x", "--top-p", 2], 1, "top_p must lie in (0, 1]"),
+        (["-p", "x", "--set", "top_q=1"], 1, "did you mean 'top_"),
+        (["--ids", "3,x"], 1, "whole numbers"),
+        (["-p", "x", "--context", 4000], 1, "context must lie"),
+    ],
+    ids=["no-prompt", "empty", "top-p", "set", "ids", "context"],
+)
+def test_what_is_wrong_is_said_in_one_line(where, arguments, code, said):
+    result = run("generate", *where, *arguments)
+    assert result.exit_code == code
+    assert said in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_a_folder_that_is_not_there_is_said():
+    result = run("generate", "-m", "/nowhere", "-p", "x")
+    assert result.exit_code == 1
+    assert "config.json" in result.stderr or "folder" in result.stderr
+
+
+def test_any_field_can_be_set():
+    params = make_params(["min_p=0.1", 'logit_bias={"3": -1.5}', "stop_token_ids=[4]"], temperature=1.0)
+    assert (params.min_p, params.logit_bias, params.stop_token_ids) == (0.1, {3: -1.5}, [4])
+    with pytest.raises(InputError, match="NAME=JSON"):
+        make_params(["min_p"])
+    with pytest.raises(InputError, match="JSON"):
+        make_params(["min_p=x"])
+    with pytest.raises(ParamError, match="logit_bias must"):
+        make_params(['logit_bias={"x": 1}'])
+
+
+def test_tokenize_shows_ids_and_texts(where):
+    said = json.loads(
+        run("tokenize", "--tokenizer", goldens.tokenizer("bpe"), "-p", "def f", "--json").stdout
+    )
+    assert said["text"] == "def f"
+    back = run("tokenize", "--tokenizer", goldens.tokenizer("bpe"), "--ids", ",".join(map(str, said["ids"])))
+    assert back.stdout == "def f\n"
+    shown = run("tokenize", "--tokenizer", goldens.tokenizer("bpe"), "-p", "def f").stdout
+    assert shown.endswith(f"{len(said['ids'])} tokens\n")
+    assert run("tokenize", "-p", "x").exit_code == 2
+
+
+def test_bench_measures(where):
+    result = run(
+        "bench", *where, "--batch", 1, "--batch", 3, "--prompt-tokens", 20, "-n", 4, "--rounds", 1, "--json"
+    )
+    rows = json.loads(result.stdout)
+    assert [row["batch"] for row in rows] == [1, 3]
+    assert all(row[key] > 0 for row in rows for key in ("prefill", "decode", "first", "cpu_share"))
+    shown = run("bench", *where, "--batch", 2, "--prompt-tokens", 9, "-n", 2, "--rounds", 1)
+    assert "decode tok/s" in shown.stdout
+
+
+def test_features_are_shown():
+    assert run("features").stdout.strip() == table()
+    assert json.loads(run("features", "--json").stdout) == FEATURES
