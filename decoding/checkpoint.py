@@ -102,7 +102,8 @@ class Checkpoint:
             raise CheckpointError(f"no weights at {path}")
         with _safetensors(path):
             self._files[path] = file = safe_open(path, framework="np")
-            return list(file.keys())
+            names: list[str] = list(file.keys())  # type: ignore[no-untyped-call]  # a class of Rust
+            return names
 
 
 @contextmanager

@@ -16,7 +16,8 @@ from forecast.errors import nearest
 class RopeScaling:
     """Llama-3 scaling: slow rotations are slowed down by `factor`, fast ones left alone.
 
-    Between the wavelengths ``context / low_freq_factor`` and ``context / high_freq_factor`` the two are blended.
+    Between the wavelengths ``context / low_freq_factor`` and ``context / high_freq_factor`` the two are
+    blended.
     """
 
     factor: float
@@ -209,10 +210,11 @@ def _rope(settings: Mapping[str, Any]) -> tuple[float, RopeScaling | None]:
 def _ids(found: object) -> tuple[int, ...]:
     if found is None:
         return ()
-    ids = found if isinstance(found, list) else [found]
-    if not all(isinstance(i, int) for i in ids):
+    listed: list[object] = found if isinstance(found, list) else [found]
+    ids = tuple(i for i in listed if isinstance(i, int))
+    if len(ids) != len(listed):
         raise CheckpointError(f"eos_token_id must be an id or a list of ids, got {found!r}")
-    return tuple(ids)
+    return ids
 
 
 def _int(settings: Mapping[str, Any], key: str, default: int | None = None) -> int:

@@ -63,6 +63,6 @@ class Crew:
                 return
             try:
                 work(index)
-            except BaseException as fault:  # noqa: BLE001  # the caller's thread raises it
+            except BaseException as fault:  # raised in the caller's thread
                 self._faults.append(fault)
             self._done.release()

@@ -14,9 +14,10 @@ from decoding.kernels import shapes
 from decoding.kernels.attention import QUERIES
 from decoding.kernels.batch import BAD_BLOCK, BAD_PLACE, BAD_SLOT, BAD_TOKEN, plan_runs
 from decoding.kernels.forward import forward
-from decoding.kernels.team import SMALL
 from decoding.kernels.panels import TILE
+from decoding.kernels.team import SMALL
 from decoding.kernels.tiles import PLACES, SPAN_BYTES, STATE_BYTES
+from decoding.memory import available_bytes, plan_memory
 from decoding.packing import PackedWeights, aligned_zeros, load_packed
 from decoding.quantize import BLOCK, COLUMNS, LINE, ROWS, Precision, check_precision, padded
 from decoding.rotary import angles, frequencies
@@ -37,7 +38,7 @@ _FAULTS = {
 
 
 class NumbaModel:
-    """A `StepModel`: what a token gets is bitwise the same whatever else is in the step, and for any thread count.
+    """A `StepModel`; what a token gets is bitwise the same with any other tokens and any thread count.
 
     Parameters
     ----------
@@ -106,11 +107,14 @@ class NumbaModel:
 
         Raises
         ------
-        CheckpointError, ParamError
-            What cannot be read; a parameter that cannot be used.
+        CheckpointError, ParamError, MemoryPlanError
+            What cannot be read; a parameter that cannot be used; more than fits into the memory there is.
         """
         precision: Precision = check_precision("weights", weights)
-        packed = load_packed(Checkpoint(folder), precision)
+        checkpoint = Checkpoint(folder)
+        tokens = max(n_blocks * block_size, 1)
+        plan_memory(checkpoint.config, weights=weights, kv=kv, context=tokens).check(available_bytes())
+        packed = load_packed(checkpoint, precision)
         return cls(packed, n_blocks=n_blocks, block_size=block_size, kv=kv, threads=threads)
 
     @property
@@ -131,7 +135,7 @@ class NumbaModel:
     @property
     def block_bytes(self) -> int:
         """Size of what `read_block` returns."""
-        return self._kv[0].nbytes + self._kv_steps[0].nbytes
+        return int(self._kv[0].nbytes + self._kv_steps[0].nbytes)
 
     @property
     def threads(self) -> int:
@@ -203,8 +207,7 @@ class NumbaModel:
         """End the threads and let the memory go; a second call does nothing."""
         self._crew.close()
         self._weights = None
-        self._kv = self._kv[:0]
-        self._kv_steps = self._kv_steps[:0]
+        self._kv, self._kv_steps = np.empty((0, 0), self._kv.dtype), np.empty((0, 0), np.float32)
 
     def _plan(self, batch: StepBatch, runs: I64, wanted: I64) -> tuple[int, int]:
         longest = max(1, QUERIES // (self._config.n_heads // self._config.n_kv_heads))

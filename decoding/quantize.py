@@ -1,8 +1,8 @@
-"""Weights packed for the kernels: 16 rows side by side, float32 or in blocks of 32 columns that share a scale.
+"""Weights packed for the kernels: 16 rows side by side, float32 or in blocks that share a scale.
 
-The layouts are those of `decoding.kernels.panels`. A block's scale is a bfloat16, rounded up so that nothing is cut,
-and its weights are whole multiples of it: -127..127 in int8; in int4 -8..7, with the sign of the scale such that the
-largest in size becomes -8.
+The layouts are those of `decoding.kernels.panels`. A block is 32 columns of a row. Its scale is a bfloat16,
+rounded up so that nothing is cut, and its weights are whole multiples of it: -127..127 in int8; in int4
+-8..7, with the sign of the scale such that the largest in size becomes -8.
 """
 
 from __future__ import annotations
@@ -92,15 +92,15 @@ def bfloat_up(x: F32) -> F32:
 def to_blocks(weights: F32, precision: Literal["int8", "int4"]) -> Blocks:
     """Quantise (rows, columns); columns are padded with zeros to pairs of blocks."""
     rows, columns = weights.shape
-    blocks = np.zeros((rows, padded(columns, COLUMNS)), np.float32)
-    blocks[:, :columns] = weights
-    blocks = blocks.reshape(rows, -1, BLOCK)
+    wide = np.zeros((rows, padded(columns, COLUMNS)), np.float32)
+    wide[:, :columns] = weights
+    blocks: F32 = wide.reshape(rows, -1, BLOCK)
     largest = np.abs(blocks).argmax(axis=2)
-    extreme = np.take_along_axis(blocks, largest[:, :, None], axis=2)[:, :, 0]
+    extreme: F32 = np.take_along_axis(blocks, largest[:, :, None], axis=2)[:, :, 0]
     if precision == "int8":
-        scales, low, high = bfloat_up(np.abs(extreme) / np.float32(127)), -127, 127
+        scales, low, high = bfloat_up((np.abs(extreme) / 127).astype(np.float32)), -127, 127
     else:
-        scales, low, high = bfloat_up(extreme / np.float32(-8)), -8, 7
+        scales, low, high = bfloat_up((extreme / -8).astype(np.float32)), -8, 7
     inverse = np.divide(1, scales, out=np.zeros_like(scales), where=scales != 0)
     quants = np.clip(np.rint(blocks * inverse[:, :, None]), low, high).astype(np.int8)
     return Blocks(quants, scales)
@@ -130,7 +130,7 @@ def _panels(quants: NDArray[np.int8], scales: F32, precision: Precision) -> U8:
     groups = (quants.astype(np.int16) + zero).astype(np.uint8)
     groups = groups.reshape(n_panels, ROWS, n_blocks, 8, 4).transpose(0, 2, 3, 1, 4)
     if precision == "int4":
-        groups = groups[:, :, :4] | groups[:, :, 4:] << 4
+        groups = (groups[:, :, :4] | groups[:, :, 4:] << 4).astype(np.uint8)
     words = (scales.view(np.uint32) >> 16).astype(np.uint16)
     words = np.ascontiguousarray(words.reshape(n_panels, ROWS, n_blocks).transpose(0, 2, 1))
     # Two blocks' scales, one line, then their weights.

@@ -1,7 +1,8 @@
 """The one contract between the engine and a model: a step over a packed list of tokens.
 
-A step takes any mix of work: pieces of prompts, single next tokens of running requests, drafts to be verified. Nothing
-is padded; every token names the sequence it belongs to (its slot) and where it stands there.
+A step takes any mix of work: pieces of prompts, single next tokens of running requests, drafts to be
+verified. Nothing is padded; every token names the sequence it belongs to (its slot) and where it stands
+there.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ class StepBatch:
     slot
         (n,) rows of `block_table`.
     kv_index
-        (n,) where the token stands in its slot's sequence. Its keys and values go to place ``kv_index % block_size`` of
-        block ``block_table[slot, kv_index // block_size]``, and it attends to every place of its slot up to its own;
-        each of those was written by an earlier step or is written by this one.
+        (n,) where the token stands in its slot's sequence. Its keys and values go to place ``kv_index %
+        block_size`` of block ``block_table[slot, kv_index // block_size]``, and it attends to every place
+        of its slot up to its own; each of those was written by an earlier step or is written by this one.
     rope_pos
         (n,) position for the rotary embedding; equal to `kv_index` in left-to-right decoding.
     want_logits
@@ -112,7 +113,7 @@ class StepModel(Protocol):
         ...
 
     def read_block(self, block: int) -> U8:
-        """The bytes (block_bytes,) of a block, as `write_block` takes them; a copy."""
+        """Return a copy of the bytes (block_bytes,) of a block."""
         ...
 
     def write_block(self, block: int, content: U8) -> None:

@@ -1,7 +1,8 @@
 """Rotary embedding, the KV cache, and attention over it, tile by tile.
 
-Bytes of the cache: (blocks, layers, 2, kv heads, block_size / 16, head_padded, 16) numbers; the layout of a tile is
-that of `decoding.kernels.tiles`. Steps, for signed bytes: (blocks, layers, 2, kv heads, block_size) float32.
+Bytes of the cache: (blocks, layers, 2, kv heads, block_size / 16, head_padded, 16) numbers; the layout of a
+tile is that of `decoding.kernels.tiles`. Steps, for signed bytes: (blocks, layers, 2, kv heads, block_size)
+float32.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def steps_at(shape: Shape, cache: Cache, block: int, layer: int, part: int, head
 def block_of(work: Work, block_size: int, token: int, place: int) -> int:
     """Block that holds a place of a token's slot."""
     row = peek_i32(work.slot + token * 4) * work.max_blocks
-    return peek_i32(work.block_table + (row + place // block_size) * 4)
+    block: int = peek_i32(work.block_table + (row + place // block_size) * 4)
+    return block
 
 
 @kernel
@@ -201,6 +203,34 @@ def mix_span(
                 mix_int8(values, shares, at, q_bytes, panels, places, m)
 
 
+@kernel
+def take_queries(
+    shape: Shape,
+    weights: Weights,
+    work: Work,
+    buffers: Buffers,
+    layer: int,
+    token: int,
+    head: int,
+    heads: int,
+    queries: int,
+    own: int,
+) -> None:
+    """Write the queries of tokens from `token` on and heads from `head` on, and forget what was before."""
+    q_bytes = shape.head_padded * 4
+    out = own + QUERIES * q_bytes
+    states = out + QUERIES * (q_bytes + SPAN_BYTES)
+    bias = weights.qkv_bias + layer * shape.qkv_padded * 4
+    for j in range(queries):
+        t, column = token + j // heads, (head + j % heads) * shape.head * 4
+        q = own + j * q_bytes
+        clear(q, shape.head_padded // 16)
+        take_head(buffers.qkv + t * shape.qkv_padded * 4 + column, bias + column, q, shape.head)
+        turn(shape, work, weights.q_norm + layer * q_bytes, t, q)
+        begin(states + j * STATE_BYTES, 0)
+        clear(out + j * q_bytes, shape.head_padded // 16)
+
+
 @large_kernel
 def attend(
     shape: Shape,
@@ -215,27 +245,19 @@ def attend(
     heads: int,
     own: int,
 ) -> None:
-    """Write the attention of `count` tokens from `token`, one place after the other, and `heads` heads from `head`.
+    """Write the attention of `count` tokens from `token` on and of `heads` heads from `head` on.
 
-    The heads share keys and values. Keys are seen in spans from the first place on, whatever
-    the tokens.
+    The tokens follow each other place by place, the heads share keys and values. Keys are seen in spans
+    from the first place on, whatever the tokens.
     """
-    q_bytes = shape.head_padded * 4
+    q_bytes, queries = shape.head_padded * 4, count * heads
     out = own + QUERIES * q_bytes
     scores = out + QUERIES * q_bytes
     states = scores + QUERIES * SPAN_BYTES
-    bias = weights.qkv_bias + layer * shape.qkv_padded * 4
-    for j in range(count * heads):
-        t, column = token + j // heads, (head + j % heads) * shape.head * 4
-        q = own + j * q_bytes
-        clear(q, shape.head_padded // 16)
-        take_head(buffers.qkv + t * shape.qkv_padded * 4 + column, bias + column, q, shape.head)
-        turn(shape, work, weights.q_norm + layer * q_bytes, t, q)
-        begin(states + j * STATE_BYTES, 0)
-        clear(out + j * q_bytes, shape.head_padded // 16)
+    take_queries(shape, weights, work, buffers, layer, token, head, heads, queries, own)
     end = peek_i64(work.kv_index + (token + count - 1) * 8) + 1
     kv_head = head // (shape.n_heads // shape.n_kv_heads)
-    queries, scale = count * heads, np.float32(shape.softmax_scale)
+    scale = np.float32(shape.softmax_scale)
     for start in range(0, end, SPAN_TILES * PLACES):
         tiles = min(SPAN_TILES, (end - start + PLACES - 1) // PLACES)
         score_span(shape, cache, work, layer, kv_head, token, queries, start, tiles, own)
@@ -245,7 +267,7 @@ def attend(
             soften(scores + j * SPAN_BYTES, state, scale, valid, tiles)
             rescale(out + j * q_bytes, state, shape.head_padded // 16)
         mix_span(shape, cache, work, layer, kv_head, token, queries, start, tiles, end, own)
-    for j in range(count * heads):
+    for j in range(queries):
         t, column = token + j // heads, (head + j % heads) * shape.head * 4
         total = peek_f32(states + j * STATE_BYTES + 4)
         put_head(out + j * q_bytes, total, buffers.attended + t * shape.q_padded * 4 + column, shape.head)

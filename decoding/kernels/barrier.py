@@ -1,4 +1,4 @@
-"""Where the threads of a step wait for each other: they spin first, then give way to whoever else wants the core."""
+"""Where the threads of a step wait for each other: they spin first, then let others have the core."""
 
 from __future__ import annotations
 

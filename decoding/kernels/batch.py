@@ -37,7 +37,8 @@ def plan_runs(
     Returns
     -------
     n_runs, n_wanted
-        The first is negative, and the second the token, where a token, a slot, a place or a block does not exist.
+        The first is negative, and the second the token, where a token, a slot, a place or a block does not
+        exist.
     """
     n_runs = 0
     n_wanted = 0

@@ -1,7 +1,7 @@
 """Sums of four products of bytes, the instruction that quantised weights live on.
 
-The same whole numbers on every CPU: VNNI has it as one instruction, AVX2 as two multiplications of 16-bit pairs,
-everything else does four of 32 bits.
+The same whole numbers on every CPU: VNNI has it as one instruction, AVX2 as two multiplications of 16-bit
+pairs, everything else does four of 32 bits.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""A mixture of experts in place of the feed-forward layer: every token goes through the few that its router picks.
+"""A mixture of experts in place of the feed-forward layer: a router picks a few for every token.
 
-Tokens are sorted by expert, so that an expert's weights are read once a step. What a token gets depends on its own
-row alone: its experts' answers are added in the order of their scores.
-Source: Jiang et al. (2024), *Mixtral of experts*.
+Tokens are sorted by expert, so that an expert's weights are read once a step. What a token gets depends on
+its own row alone: its experts' answers are added in the order of their scores. Source: Jiang et al. (2024),
+*Mixtral of experts*.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from forecast.kernels._jit import exact_kernel, large_kernel
 
 @exact_kernel
 def pick(scores: int, n: int, chosen: int, experts: int, shares: int) -> None:
-    """Write the `chosen` best of n experts, the best first, and the softmax of their scores among themselves."""
+    """Write the `chosen` best of n experts, best first, and the softmax among their scores."""
     for j in range(chosen):
         best = -1
         for e in range(n):
@@ -87,7 +87,7 @@ def gather(team: Team, shape: Shape, n: int, buffers: Buffers) -> None:
 def run_experts(
     team: Team, shape: Shape, weights: Weights, n: int, buffers: Buffers, layer: int, is_gate: int
 ) -> None:
-    """Multiply each expert's rows: the gated product of the inputs, or the one back to the residual's width."""
+    """Multiply each expert's rows: the gated product of the inputs, or the one that follows it."""
     step, starts = buffers.record_bytes, buffers.order + n * shape.experts_per_token * 8
     width, mlp = shape.hidden_padded, shape.mlp_padded
     first, last = share(team, (mlp if is_gate else width) // ROWS)

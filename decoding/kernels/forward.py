@@ -1,7 +1,8 @@
 """The whole forward pass, run by every thread at once.
 
-A thread takes its share of the outputs of every product, and meets the others where it needs what they made. In a
-small step every thread makes the inputs of the products for itself, all in the same way: that is faster than to wait.
+A thread takes its share of the outputs of every product, and meets the others where it needs what they
+made. In a small step every thread makes the inputs of the products for itself, all in the same way: that is
+faster than to wait.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Code for vectors of 16 lanes, one register of AVX-512, two of AVX2, four of SSE or Neon.
 
-A lane program is a Python function that emits LLVM instructions through a `Lanes`; `lane_program` makes it callable
-from kernels. Addresses are whole numbers, sizes are in bytes. No instruction carries a fast-math flag: the order of
-every sum is the one written here.
+A lane program is a Python function that emits LLVM instructions through a `Lanes`; `lane_program` makes it
+callable from kernels. Addresses are whole numbers, sizes are in bytes. No instruction carries a fast-math
+flag: the order of every sum is the one written here.
 """
 
 from __future__ import annotations
@@ -14,7 +14,13 @@ from typing import Any, TypeAlias
 from forecast.kernels._jit import cpu_features, intrinsic, ir, types
 
 Value: TypeAlias = Any
-"""An `llvmlite.ir.Value`."""
+"""An `llvmlite.ir.Value`; llvmlite and numba have no annotations."""
+
+Kind: TypeAlias = Any
+"""An `llvmlite.ir.Type`."""
+
+Builder: TypeAlias = Any
+Numba: TypeAlias = Any
 
 FEATURES = cpu_features()
 FUSED = bool(FEATURES & {"fma", "neon"})
@@ -43,10 +49,10 @@ _EXP_TERMS = (1 / 5040, 1 / 720, 1 / 120, 1 / 24, 1 / 6, 0.5, 1.0, 1.0)
 class Lanes:
     """Emits instructions where `builder` stands."""
 
-    def __init__(self, builder: Any) -> None:
+    def __init__(self, builder: Builder) -> None:
         self.builder = builder
 
-    def whole(self, value: int, kind: Any = I64) -> Value:
+    def whole(self, value: int, kind: Kind = I64) -> Value:
         """Return a constant whole number."""
         return ir.Constant(kind, value)
 
@@ -66,12 +72,12 @@ class Lanes:
         """Return a product of whole numbers."""
         return self.builder.mul(a, self.whole(b) if isinstance(b, int) else b)
 
-    def _pointer(self, address: Value, offset: Value | int, kind: Any) -> Value:
+    def _pointer(self, address: Value, offset: Value | int, kind: Kind) -> Value:
         base = self.builder.inttoptr(address, I8.as_pointer())
         moved = self.builder.gep(base, [self.whole(offset) if isinstance(offset, int) else offset])
         return self.builder.bitcast(moved, kind.as_pointer())
 
-    def load(self, kind: Any, address: Value, offset: Value | int = 0) -> Value:
+    def load(self, kind: Kind, address: Value, offset: Value | int = 0) -> Value:
         """Read a number or a vector; any alignment."""
         return self.builder.load(self._pointer(address, offset, kind), align=1)
 
@@ -79,26 +85,17 @@ class Lanes:
         """Write a number or a vector; any alignment."""
         self.builder.store(value, self._pointer(address, offset, value.type), align=1)
 
-    def fetch(self, address: Value, offset: Value | int = 0) -> None:
-        """Ask for the cache line that holds an address, which need not exist."""
-        one, kind = self.whole(1, I32), I8.as_pointer()
-        arguments = [self._pointer(address, offset, I8), self.whole(0, I32), self.whole(3, I32), one]
-        module, name = self.builder.module, "llvm.prefetch.p0"
-        found = module.globals.get(name)
-        taken = ir.FunctionType(ir.VoidType(), [kind, I32, I32, I32])
-        self.builder.call(found or ir.Function(module, taken, name), arguments)
-
     def splat(self, scalar: Value) -> Value:
         """Copy a number to all 16 lanes."""
         kind = ir.VectorType(scalar.type, WIDTH)
         one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, self.whole(0, I32))
         return self.builder.shuffle_vector(one, one, ir.Constant(I32S, [0] * WIDTH))
 
-    def spread(self, kind: Any, address: Value, offset: Value | int = 0) -> Value:
+    def spread(self, kind: Kind, address: Value, offset: Value | int = 0) -> Value:
         """Read a number into all 16 lanes."""
         return self.splat(self.load(kind, address, offset))
 
-    def call(self, name: str, result: Any, arguments: Sequence[Value]) -> Value:
+    def call(self, name: str, result: Kind, arguments: Sequence[Value]) -> Value:
         """Call an LLVM intrinsic."""
         module = self.builder.module
         found = module.globals.get(name)
@@ -239,8 +236,8 @@ def lane_program(arguments: str, result: str = "") -> Callable[[Callable[..., An
     returned = _KINDS[result] if result else types.void
 
     def decorate(program: Callable[..., Any]) -> Callable[..., Any]:
-        def typed(_typing: Any, *_arguments: Any) -> Any:
-            def codegen(context: Any, builder: Any, _signature: Any, values: Any) -> Any:
+        def typed(_typing: Numba, *_arguments: Numba) -> Numba:
+            def codegen(context: Numba, builder: Builder, _signature: Numba, values: Value) -> Value:
                 value = program(Lanes(builder), *values)
                 return value if result else context.get_dummy_value()
 

@@ -1,11 +1,11 @@
 """Sixteen rows of weights times a few tokens: where a model spends its time.
 
-A panel holds 16 rows so that a register takes one column of all of them: a lane is an output, and no sum ever crosses
-lanes. `tokens` rows of activations share every load of weights. For one output the order of its sum is the same
-however many tokens there are.
+A panel holds 16 rows so that a register takes one column of all of them: a lane is an output, and no sum
+ever crosses lanes. `tokens` rows of activations share every load of weights. For one output the order of
+its sum is the same however many tokens there are.
 
-Layouts, K columns, blocks of 32 columns, always an even number of them. A panel is read from its first byte to
-its last, and the next one follows: memory is fetched ahead as long as the addresses only grow.
+Layouts, K columns, blocks of 32 columns, always an even number of them. A panel is read from its first byte
+to its last, and the next one follows: memory is fetched ahead as long as the addresses only grow.
 
 ====  ==========================================================================================
 f32   K x 16 float32, column by column
@@ -13,8 +13,8 @@ int8  for every two blocks (2, 16) bfloat16 scales, then (2, 8, 16, 4) bytes: we
 int4  likewise, then (2, 4, 16, 4) bytes: low half column group g, high half g + 4, zero is 8
 ====  ==========================================================================================
 
-Activations of the quantised kinds are records: K signed bytes, a float32 scale a block, and an int32 a block that
-is the sum of its bytes.
+Activations of the quantised kinds are records: K signed bytes, a float32 scale a block, and an int32 a
+block that is the sum of its bytes.
 """
 
 from __future__ import annotations
@@ -85,12 +85,14 @@ def _groups_int4(lanes: Lanes, weights: Value) -> list[Value]:
     return [b.and_(pair, low) for pair in pairs] + upper
 
 
-def _quantised(
-    bytes_a_block: int, zero: int, groups: Callable[[Lanes, Value], list[Value]]
-) -> Callable[..., None]:
-    """Make the program of one kind of weights."""
+class Quantised:
+    """Makes the program of one kind of weights."""
+
+    def __init__(self, bytes_a_block: int, zero: int, groups: Callable[[Lanes, Value], list[Value]]) -> None:
+        self.bytes_a_block, self.zero, self.groups = bytes_a_block, zero, groups
 
     def program(
+        self,
         lanes: Lanes,
         panel: Value,
         x: Value,
@@ -101,41 +103,47 @@ def _quantised(
         tokens: Value,
         add: Value,
     ) -> None:
-        b = lanes.builder
-        columns = lanes.times(n_blocks, BLOCK)
-        pair_bytes = 64 + 2 * bytes_a_block
+        """Multiply by quantised weights; `x` is records."""
+        pairs = lanes.builder.ashr(n_blocks, lanes.whole(1))
 
         def variant(m: int) -> None:
             rows = [lanes.move(x, lanes.times(x_stride, j)) for j in range(m)]
-            scales = [lanes.move(row, columns) for row in rows]
+            scales = [lanes.move(row, lanes.times(n_blocks, BLOCK)) for row in rows]
             sums = [lanes.move(scale, lanes.times(n_blocks, 4)) for scale in scales]
-
-            def block(pair: Value, at: Value, half: int, acc: list[Value]) -> list[Value]:
-                unpacked = groups(lanes, lanes.move(pair, 64 + half * bytes_a_block))
-                number, column = lanes.move(lanes.times(at, 8), 4 * half), lanes.times(at, 2 * BLOCK)
-                dots = [b.mul(lanes.spread(I32, row, number), lanes.splat_whole(-zero)) for row in sums]
-                for g, group in enumerate(unpacked):
-                    place = lanes.move(column, half * BLOCK + 4 * g)
-                    for j in range(m):
-                        dots[j] = dot4(lanes, dots[j], group, lanes.spread(I32, rows[j], place))
-                w_scale = bfloat(lanes, lanes.load(I16S, pair, 32 * half))
-                return [
-                    lanes.fma(
-                        lanes.real(dots[j]), b.fmul(w_scale, lanes.spread(F32, scales[j], number)), acc[j]
-                    )
-                    for j in range(m)
-                ]
+            records = list(zip(rows, scales, sums, strict=True))
 
             def body(i: Value, acc: list[Value]) -> list[Value]:
-                pair = lanes.move(panel, lanes.times(i, pair_bytes))
-                return block(pair, i, 1, block(pair, i, 0, acc))
+                pair = lanes.move(panel, lanes.times(i, 64 + 2 * self.bytes_a_block))
+                for half in range(2):
+                    acc = self.block(lanes, pair, i, half, records, acc)
+                return acc
 
-            pairs = b.ashr(n_blocks, lanes.whole(1))
             _finish(lanes, lanes.loop(pairs, [lanes.splat_real(0.0)] * m, body), out, out_stride, add)
 
         lanes.choose(tokens, TILE, variant)
 
-    return program
+    def block(
+        self,
+        lanes: Lanes,
+        pair: Value,
+        index: Value,
+        half: int,
+        records: list[tuple[Value, Value, Value]],
+        acc: list[Value],
+    ) -> list[Value]:
+        """Add a block's products to the sums of all tokens: whole numbers first, then their scales."""
+        b = lanes.builder
+        number = lanes.move(lanes.times(index, 8), 4 * half)
+        groups = self.groups(lanes, lanes.move(pair, 64 + half * self.bytes_a_block))
+        zero = lanes.splat_whole(-self.zero)
+        dots = [b.mul(lanes.spread(I32, sums, number), zero) for _, _, sums in records]
+        for g, group in enumerate(groups):
+            place = lanes.move(lanes.times(index, 2 * BLOCK), half * BLOCK + 4 * g)
+            for j, (row, _, _) in enumerate(records):
+                dots[j] = dot4(lanes, dots[j], group, lanes.spread(I32, row, place))
+        w_scale = bfloat(lanes, lanes.load(I16S, pair, 32 * half))
+        steps = [b.fmul(w_scale, lanes.spread(F32, scales, number)) for _, scales, _ in records]
+        return [lanes.fma(lanes.real(dot), step, a) for dot, step, a in zip(dots, steps, acc, strict=True)]
 
 
 def bfloat(lanes: Lanes, words: Value) -> Value:
@@ -144,5 +152,5 @@ def bfloat(lanes: Lanes, words: Value) -> Value:
     return b.bitcast(b.shl(b.zext(words, I32S), lanes.splat_whole(16)), F32S)
 
 
-panel_int8 = lane_program("iiiiiiii")(_quantised(512, INT8_ZERO, _groups_int8))
-panel_int4 = lane_program("iiiiiiii")(_quantised(256, INT4_ZERO, _groups_int4))
+panel_int8 = lane_program("iiiiiiii")(Quantised(512, INT8_ZERO, _groups_int8).program)
+panel_int4 = lane_program("iiiiiiii")(Quantised(256, INT4_ZERO, _groups_int4).program)

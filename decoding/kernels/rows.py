@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decoding.kernels.lanes import F32, F32S, I8, I8S, I16, I32, I64, WIDTH, Lanes, Value, lane_program
+from decoding.kernels.lanes import F32, F32S, I8, I8S, I16, I32, I64, WIDTH, Kind, Lanes, Value, lane_program
 from forecast.kernels._jit import ir
 
 # Signed bytes without -128: the range is the same on both sides.
@@ -174,7 +174,7 @@ def take_head(lanes: Lanes, x: Value, bias: Value, out: Value, size: Value) -> N
     b = lanes.builder
     n16 = b.ashr(size, lanes.whole(4))
 
-    def step(kind: ir.Type, at: Value) -> list[Value]:
+    def step(kind: Kind, at: Value) -> list[Value]:
         lanes.store(b.fadd(lanes.load(kind, x, at), lanes.load(kind, bias, at)), out, at)
         return []
 
@@ -190,7 +190,7 @@ def put_head(lanes: Lanes, x: Value, divisor: Value, out: Value, size: Value) ->
     b = lanes.builder
     n16 = b.ashr(size, lanes.whole(4))
 
-    def step(kind: ir.Type, by: Value, at: Value) -> list[Value]:
+    def step(kind: Kind, by: Value, at: Value) -> list[Value]:
         lanes.store(b.fdiv(lanes.load(kind, x, at), by), out, at)
         return []
 
@@ -211,7 +211,7 @@ def rotate(lanes: Lanes, x: Value, cosines: Value, sines: Value, half: Value) ->
     n16 = b.ashr(half, lanes.whole(4))
     upper = lanes.move(x, lanes.times(half, 4))
 
-    def step(kind: ir.Type, at: Value) -> list[Value]:
+    def step(kind: Kind, at: Value) -> list[Value]:
         low, high = lanes.load(kind, x, at), lanes.load(kind, upper, at)
         cosine, sine = lanes.load(kind, cosines, at), lanes.load(kind, sines, at)
         lanes.store(b.fsub(b.fmul(low, cosine), b.fmul(high, sine)), x, at)

@@ -1,7 +1,8 @@
 """What the forward pass is told: sizes, and addresses of the arrays that the caller keeps alive.
 
-Everything is a whole number but for the constants of the norm: what numba compiles does not depend on a model.
-Strides and sizes are in bytes where the name says so; else in numbers. "Padded" is to 16 or 32 with zeros.
+Everything is a whole number but for the constants of the norm: what numba compiles does not depend on a
+model. Strides and sizes are in bytes where the name says so; else in numbers. "Padded" is to 16 or 32 with
+zeros.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 
 def _constant(value: int) -> int:
-    """Return an int64: numba would compile a function once more for every Python constant it is called with."""
+    """Return an int64: numba would compile a function again for every Python constant it is given."""
     return cast("int", np.int64(value))
 
 
@@ -110,7 +111,7 @@ class Buffers(NamedTuple):
     picked_weights: int
     """(n, experts_per_token) float32."""
     order: int
-    """(n experts_per_token,) int64 tokens in the order of their experts; then (n_experts + 1,) where each begins."""
+    """(n experts_per_token,) int64 tokens by expert; then (n_experts + 1,) where each expert's begin."""
     gathered: int
     """(n experts_per_token) records."""
     mixed: int

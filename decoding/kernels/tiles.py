@@ -26,7 +26,7 @@ SPAN_BYTES = SPAN_TILES * PLACES * 4
 """From the scores of one query to those of the next."""
 
 STATE_BYTES = 16
-"""Of a query, in float32: the largest score and the sum so far, the factor that `rescale` takes; one unused."""
+"""Of a query, in float32: largest score and sum so far, the factor that `rescale` takes; one unused."""
 
 # Sums of a score that run side by side: one would wait for itself.
 _PARTS = 2
@@ -73,9 +73,7 @@ def _score(is_bytes: bool) -> Callable[..., None]:
             count = b.sdiv(head, lanes.whole(_UNROLLED))
             found = lanes.loop(count, [lanes.splat_real(0.0)] * (_PARTS * m), body)
             for j in range(m):
-                value = found[j]
-                for part in range(1, _PARTS):
-                    value = b.fadd(value, found[part * m + j])
+                value = _joined(found[j::m], b.fadd)
                 if is_bytes:
                     value = b.fmul(value, lanes.load(F32S, steps))
                 lanes.store(value, scores, SPAN_BYTES * j)
@@ -123,7 +121,7 @@ def _mix(is_bytes: bool) -> Callable[..., None]:
 
 
 score_f32 = lane_program("iiiiiii")(_score(is_bytes=False))
-"""(keys, steps, q, q_stride, scores, head, queries): write the products of up to TILE queries with 16 keys."""
+"""(keys, steps, q, q_stride, scores, head, queries): write the products of queries with 16 keys."""
 score_int8 = lane_program("iiiiiii")(_score(is_bytes=True))
 mix_f32 = lane_program("iiiiiii")(_mix(is_bytes=False))
 """(values, shares, out, out_stride, panels, places, queries): out += shares @ values."""

@@ -8,10 +8,10 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 
+import llvmlite.ir
 import numba
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -33,6 +33,9 @@ __all__ = [
 P = ParamSpec("P")
 R = TypeVar("R")
 
+ir: Any = llvmlite.ir
+"""What intrinsics are made of."""
+
 # Reassociation lets LLVM vectorise sums. "nnan" and "ninf" stay out: with them
 # np.isnan() is compiled to False, and a gap in the data would pass unseen.
 FAST_SUMS = frozenset({"nsz", "arcp", "contract", "reassoc"})
@@ -48,7 +51,8 @@ def cpu_features() -> frozenset[str]:
     """Return LLVM's names of what the CPU can do that code is generated for, a part of the cache's key."""
     from numba.core.registry import cpu_target
 
-    _, _, features = cpu_target.target_context.codegen().magic_tuple()
+    context: Any = cpu_target.target_context
+    _, _, features = context.codegen().magic_tuple()
     return frozenset(name[1:] for name in features.split(",") if name.startswith("+"))
 
 
