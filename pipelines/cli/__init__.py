@@ -25,6 +25,17 @@ COMMANDS: Final = {
     "warm": ("pipelines.cli.warm", "Compile all kernels into the cache, for an image build."),
 }
 
+# Extra of the package that brings a module.
+_EXTRAS: Final = {
+    "alembic": "track",
+    "matplotlib": "plot",
+    "mlflow": "track",
+    "psycopg": "postgres",
+    "pydantic": "track",
+    "pydantic_settings": "track",
+    "sqlalchemy": "track",
+}
+
 # EX_TEMPFAIL of sysexits.h: what schedulers and mail systems read as "try again later".
 EXIT_LATER: Final = 75
 
@@ -60,6 +71,13 @@ class LazyGroup(click.Group):
         except (ForecastError, PipelineError) as error:
             click.echo(f"forecast {ctx.invoked_subcommand}: {error}", err=True)
             ctx.exit(EXIT_LATER if error.retriable else 1)
+        except ModuleNotFoundError as error:
+            module = (error.name or "").partition(".")[0]
+            if module not in _EXTRAS:
+                raise
+            install = f"pip install 'forecast-platform[{_EXTRAS[module]}]'"
+            click.echo(f"forecast {ctx.invoked_subcommand}: {module} is not installed: {install}", err=True)
+            ctx.exit(1)
         except OSError as error:
             said = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
             click.echo(f"forecast {ctx.invoked_subcommand}: {said}", err=True)

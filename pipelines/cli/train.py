@@ -84,19 +84,22 @@ def command(
     Exit codes: 0 done; 1 failed, needs a person; 2 wrong usage; 3 done, but not logged to MLflow (--resume
     logs it later); 75 failed, the same command can succeed later.
     """
+    from contextlib import nullcontext
+
     from pipelines.cli.progress import showing
     from pipelines.logs import configure
     from pipelines.settings import load_settings
     from pipelines.store import open_store
-    from pipelines.tracking import log_job
     from pipelines.train.run import run
+    from pipelines.train.tracking import ready_to_log
 
     settings = load_settings(config, store_url=store, tracking_uri=tracking, source_url=source_url, jobs=jobs)
     configure(log_format)
     folder = _folder(settings, resume, asked)
     click.echo(f"run {folder.run_id}", err=True)
-    with showing(lines=log_format == "json") as progress:
-        outcome = run(folder, settings, open_store, None if no_track else log_job, progress)
+    tracking_of = nullcontext() if no_track else ready_to_log(folder, settings)
+    with showing(lines=log_format == "json") as progress, tracking_of as log_job:
+        outcome = run(folder, settings, open_store, log_job, progress)
     _tell(folder, outcome, out, as_json)
     if outcome.not_logged is not None:
         click.get_current_context().exit(NOT_LOGGED)
