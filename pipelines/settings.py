@@ -55,6 +55,8 @@ class Settings(BaseSettings):
     """Last points of every series that go into the store."""
     sql_rows: int = Field(default=1_000_000, ge=0)
     """Most rows of observations, and of forecasts, that one job writes to the store; more stay in Parquet."""
+    sql_versions: int = Field(default=5, ge=1)
+    """Versions of a fleet whose forecasts and scores stay in the store; those of the champion always do."""
 
     def store(self) -> str:
         """Return the URL of the store with its password, for the driver; never print it."""

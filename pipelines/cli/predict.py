@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from pipelines.cli import options
 from pipelines.cli.show import records, show_frame, show_json
+
+if TYPE_CHECKING:
+    from forecast.api.fitted import Fitted
 
 
 @click.command("predict", short_help="Forecast from a stored model to a Parquet or CSV file.")
@@ -40,11 +44,10 @@ def command(
     """
     from dataclasses import replace
 
-    import forecast as fc
     from forecast.api.arguments import check_jobs
     from pipelines.tables import read_table, write_table
 
-    fitted = replace(fc.load(_folder(model, store)), n_jobs=check_jobs(jobs))
+    fitted = replace(_load(model, store), n_jobs=check_jobs(jobs))
     X_df = None if future is None else read_table(future, fitted.schema.time_col)
     frame = fitted.predict(horizon, level=list(level), X_df=X_df)
     if out:
@@ -57,10 +60,9 @@ def command(
         show_frame(frame, f"{fitted}, {horizon} steps ahead")
 
 
-def _folder(model: str, store: str | None) -> Path:
-    if (folder := Path(model)).exists():
-        return folder
-    from pipelines.model_names import find_folder
+def _load(model: str, store: str | None) -> Fitted:
+    from pipelines.model_names import load_model
     from pipelines.settings import load_settings
 
-    return find_folder(model, load_settings(store_url=store).store())
+    # Settings that cannot be read do not matter to who names a folder.
+    return load_model(model, "" if Path(model).exists() else load_settings(store_url=store).store())

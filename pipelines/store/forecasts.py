@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, delete, select
 
 from forecast.errors import nearest
 from forecast.models.freq import Freq
 from forecast.types import F64, I64
 from pipelines.errors import StoreError
 from pipelines.store.bulk import Column, write_rows
-from pipelines.store.engine import reading, writing
+from pipelines.store.engine import affected, reading
+from pipelines.store.leases import Grant, writing_under
 from pipelines.store.series import Keys, find_series, read_keys, read_times, series_numbers, to_ds, to_ts
-from pipelines.store.tables import Forecast, ForecastScore, Series
+from pipelines.store.tables import Champion, Forecast, ForecastScore, ModelVersion, Series
 from pipelines.store.versions import VersionRow, find_id, get_row
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def write_forecasts(
     frame: pd.DataFrame,
     id_col: str = "unique_id",
     time_col: str = "ds",
+    lease: Grant | None = None,
 ) -> int:
     """Write what `Fitted.predict` returned, all or nothing, and return the rows of the table it takes.
 
@@ -47,7 +49,7 @@ def write_forecasts(
         A column is missing, a series has two rows for one time, a time is off the grid of the version.
     """
     _check_columns(frame, [id_col, time_col])
-    with writing(engine) as connection:
+    with writing_under(engine, lease) as connection:
         row = get_row(connection, find_id(connection, version))
         freq = Freq(row.freq, row.tz)
         keys, origins = _read_origins(frame, id_col, time_col, freq)
@@ -74,6 +76,7 @@ def write_scores(
     frame: pd.DataFrame,
     source: str = "backtest",
     id_col: str = "unique_id",
+    lease: Grant | None = None,
 ) -> int:
     """Write what ``evaluate(..., by="unique_id")`` returned, all or nothing; a repeat replaces the old.
 
@@ -87,7 +90,7 @@ def write_scores(
     """
     _check_columns(frame, [id_col, "metric"])
     models = [str(name) for name in frame.columns if name not in (id_col, "metric", "cutoff")]
-    with writing(engine) as connection:
+    with writing_under(engine, lease) as connection:
         row = get_row(connection, find_id(connection, version))
         freq = Freq(row.freq, row.tz)
         cutoff = np.zeros(len(frame), np.int64)
@@ -124,6 +127,34 @@ def read_scores(engine: Engine, version: VersionRow | str, unique_id: object = N
     """Return `unique_id, source, model, metric, cutoff, value`; `cutoff` 0: a mean over windows."""
     names = ["source", "model", "metric", "cutoff", "value"]
     return _read(engine, version, ForecastScore, names, unique_id)[0]
+
+
+def trim_forecasts(
+    engine: Engine,
+    fleet: str,
+    keep_versions: int,
+    keep: VersionRow | None = None,
+    lease: Grant | None = None,
+) -> int:
+    """Delete forecasts and scores of all but the last versions of a fleet, and return how many rows.
+
+    Parameters
+    ----------
+    keep_versions
+        How many versions, by number, keep their rows; the champion and the version `keep` always do.
+    """
+    ids = select(ModelVersion.id).where(ModelVersion.fleet == fleet)
+    with writing_under(engine, lease) as connection:
+        kept = set(connection.scalars(ids.order_by(ModelVersion.ver.desc()).limit(keep_versions)))
+        kept |= set(connection.scalars(select(Champion.model_version_id).where(Champion.fleet == fleet)))
+        kept |= set() if keep is None else {keep.id}
+        old = [number for number in connection.scalars(ids) if number not in kept]
+        return sum(
+            # One at a time: a year of versions is more than a statement may have parameters.
+            affected(connection.execute(delete(table).where(table.model_version_id == number)))
+            for number in old
+            for table in (Forecast, ForecastScore)
+        )
 
 
 def _read(

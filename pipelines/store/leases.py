@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final
@@ -121,6 +123,15 @@ def lease_holder(engine: Engine, fleet: str) -> Grant | None:
     return Grant(row.fleet, row.owner, row.fence, row.until_ms)
 
 
+@contextmanager
+def writing_under(engine: Engine, grant: Grant | None) -> Iterator[Connection]:
+    """Yield a connection as `writing` does; where a lease is given and was lost, `StoreError`."""
+    with writing(engine) as connection:
+        if grant is not None:
+            check_fence(connection, grant)
+        yield connection
+
+
 def check_fence(connection: Connection, grant: Grant) -> None:
     """Hold the lease's row until the end of the transaction; `StoreError` when it is another's by now."""
     mine = (FleetLease.fleet == grant.fleet) & (FleetLease.fence == grant.fence)
@@ -128,7 +139,9 @@ def check_fence(connection: Connection, grant: Grant) -> None:
     # between this check and the commit.
     held = connection.execute(update(FleetLease).where(mine).values(fence=FleetLease.fence))
     if affected(held) != 1:
+        now = connection.execute(select(FleetLease).where(FleetLease.fleet == grant.fleet)).first()
         raise StoreError(
-            f"the lease of fleet {grant.fleet!r} under fence {grant.fence} was lost to another trainer; "
-            "nothing was kept, start again"
+            f"the lease of fleet {grant.fleet!r} was lost to {now.owner if now else 'nobody'!r}: "
+            f"{grant.owner!r} did not renew it in time; nothing of this write was kept, run again later",
+            retriable=True,
         )

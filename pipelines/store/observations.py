@@ -11,6 +11,7 @@ from forecast.models.freq import Freq
 from pipelines.errors import StoreError
 from pipelines.store.bulk import write_rows
 from pipelines.store.engine import affected, reading, writing
+from pipelines.store.leases import Grant, writing_under
 from pipelines.store.series import find_series, read_keys, read_times, series_numbers, to_ds
 from pipelines.store.tables import Observation, Series
 
@@ -25,6 +26,7 @@ def write_observations(
     y: Any,  # noqa: ANN401  # likewise
     freq: Freq,
     quality: Any = None,  # noqa: ANN401  # likewise
+    lease: Grant | None = None,
 ) -> int:
     """Write observations, all or nothing, and return their number; a value sent again replaces the old one.
 
@@ -46,7 +48,7 @@ def write_observations(
         raise StoreError(
             f"{len(keys.order)} keys, {len(values)} values and {len(codes)} codes: must be equal"
         )
-    with writing(engine) as connection:
+    with writing_under(engine, lease) as connection:
         numbers = series_numbers(connection, keys.ids, freq)[keys.series]
         # By number: series that were known before come in the order of the table.
         order = np.argsort(numbers, kind="stable")

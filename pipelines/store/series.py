@@ -14,7 +14,8 @@ from forecast.models.freq import Freq
 from forecast.types import I64
 from pipelines.errors import StoreError
 from pipelines.store.address import SQLITE
-from pipelines.store.engine import dialect, writing
+from pipelines.store.engine import dialect
+from pipelines.store.leases import Grant, writing_under
 from pipelines.store.tables import Series
 
 if TYPE_CHECKING:
@@ -39,10 +40,12 @@ class Keys:
     """(n,) as stored: ms since 1970, UTC, or plain ints."""
 
 
-def write_series(engine: Engine, ids: Iterable[object], freq: Freq, unit: str | None = None) -> I64:
+def write_series(
+    engine: Engine, ids: Iterable[object], freq: Freq, unit: str | None = None, lease: Grant | None = None
+) -> I64:
     """Register series and return their row numbers, in the order of `ids`."""
     keys = [_key(one) for one in ids]
-    with writing(engine) as connection:
+    with writing_under(engine, lease) as connection:
         numbers = series_numbers(connection, keys, freq)
         if unit is not None:
             one = update(Series).where(Series.id == bindparam("number")).values(unit=unit)

@@ -120,7 +120,7 @@ def _parquet(path: Path, root: Path, job: Job) -> tuple[pa.Table, str]:
         file = pq.ParquetFile(pa.BufferReader(data))
         hive = _hive(path, root, columns(job))
         wanted = [name for name in columns(job) if name not in hive]
-        _check_columns(wanted, file.schema_arrow.names)
+        check_columns(wanted, file.schema_arrow.names)
         table = file.read(columns=wanted)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
@@ -141,7 +141,7 @@ def _csv(path: Path, job: Job) -> tuple[pa.Table, str]:
     from pipelines.tables import read_table
 
     frame = read_table(path, job.time_col)
-    _check_columns(columns(job), [str(name) for name in frame.columns])
+    check_columns(columns(job), [str(name) for name in frame.columns])
     return to_arrow(frame[columns(job)]), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -149,13 +149,21 @@ def to_arrow(frame: Any) -> pa.Table:  # noqa: ANN401  # a pandas frame
     """Return a pandas frame as a table without pandas' own notes."""
     import pyarrow as pa
 
+    # Zones by hand: pyarrow asks pandas for values in a way that pandas is about to change.
+    zones = {name: kind for name, kind in frame.dtypes.items() if getattr(kind, "tz", None) is not None}
+    frame = frame.assign(**{str(name): frame[name].dt.tz_convert(None) for name in zones})
     try:
-        return pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+        for name, kind in zones.items():
+            zoned = pa.timestamp(kind.unit, pa.lib.tzinfo_to_string(kind.tz))
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(zoned))
     except (pa.ArrowException, TypeError) as error:
         raise InputError(f"a column mixes types: {str(error).splitlines()[0]}") from None
+    return table
 
 
-def _check_columns(wanted: Sequence[str], have: Sequence[str]) -> None:
+def check_columns(wanted: Sequence[str], have: Sequence[str]) -> None:
+    """Raise `InputError` where a column is missing, with the name that is nearest."""
     for name in wanted:
         if name not in have:
             raise InputError(f"column {name!r} is missing{nearest(name, have)}")

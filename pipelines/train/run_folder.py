@@ -53,12 +53,14 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; the kernel lets go of it when the process ends, however it ends."""
+        """Hold the folder, clear of half-written files; the kernel lets go of it however the process ends."""
         with open(self.path / "lock", "ab") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise TrainError(f"run {self.run_id} is at work in another process", retriable=True) from None
+            for part in self.path.rglob(".*.part"):  # of a process that was killed
+                part.unlink()
             yield
 
 

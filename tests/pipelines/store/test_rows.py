@@ -248,6 +248,28 @@ def test_old_observations_are_trimmed_on_their_grid_only(store):
     assert store.observations("nobody", "h").empty
 
 
+def test_rows_of_old_versions_are_trimmed(store):
+    frame = predictions()
+    scores = pd.DataFrame({"unique_id": ["a"], "metric": ["mase"], "AutoAR": [0.5]})
+    rows = [store.add_version(fleet, manifest(i), "m") for fleet in "xy" for i in range(5)]
+    for row in rows:
+        store.write_forecasts(row, frame)
+        store.write_scores(row, scores)
+    store.set_champion("x", rows[0], None)
+    each = len(frame) * 2 + 1
+
+    def have(fleet):
+        return [v.ver for v in store.versions(fleet) if len(store.forecasts(v)) and len(store.scores(v))]
+
+    assert store.trim_forecasts("x", 5) == 0
+    assert store.trim_forecasts("x", 2, keep=rows[1]) == each
+    assert have("x") == [1, 2, 4, 5]  # the champion, the one to keep, the last two
+    assert store.trim_forecasts("x", 1) == 2 * each
+    assert have("x") == [1, 5]
+    assert have("y") == [1, 2, 3, 4, 5]
+    assert len(store.versions("x")) == 5
+
+
 def test_two_writers_of_the_same_rows_both_succeed(store):
     ids, ts = np.repeat([f"s{i}" for i in range(20)], 50), np.tile(np.arange(50), 20)
     found = at_once(4, lambda i: store.write_observations(ids, ts, np.full(1000, 1.5), 1))

@@ -2,14 +2,17 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import warnings
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from forecast.errors import InputError
 from pipelines.errors import TrainError
-from pipelines.train import inputs
+from pipelines.train import inputs, sql_source
 from pipelines.train.inputs import read_path
 from pipelines.train.sql_source import read_sql
 from tests.pipelines.train.conftest import sales
@@ -105,26 +108,116 @@ def test_a_file_that_changes_while_it_is_read_is_named(room, job, monkeypatch):
     assert error.value.retriable
 
 
-def test_a_query(room, job):
-    with sqlite3.connect("source.db") as database:
-        sales(2).to_sql("sales", database, index=False)
-    database.close()
-    query = "SELECT unique_id, ds, y FROM sales ORDER BY unique_id, ds"
-    found = read_sql("sqlite:///source.db", replace(job, input=query, sql=True))
-    assert ids(found) == ["s0", "s1"]
-    assert str(found.table.schema.field("ds").type).startswith("timestamp")
+@pytest.fixture
+def source(room):
+    """A database with the rows of two series, in no order."""
+    with closing(sqlite3.connect("source.db")) as database:
+        sales(2).sample(frac=1.0, random_state=3).to_sql("sales", database, index=False)
+    return "sqlite:///source.db"
+
+
+def test_a_query_gives_sorted_rows_in_whatever_order_they_come(source, job, monkeypatch):
+    def read(query):
+        return read_sql(source, replace(job, input=query, sql=True)).table
+
+    found = read("SELECT * FROM sales")
+    assert found.equals(read("SELECT y, ds, unique_id, 1 AS other FROM sales ORDER BY y"))
+    frame = found.to_pandas()
+    assert frame["unique_id"].drop_duplicates().tolist() == ["s0", "s1"]
+    pd.testing.assert_frame_equal(frame, sales(2), check_dtype=False)
+    monkeypatch.setattr(sql_source, "BATCH", 7)
+    assert found.equals(read("SELECT * FROM sales"))
+
+
+def test_batches_of_a_query_go_together(room, job, monkeypatch):
+    rows = [("a", i, y) for i, y in enumerate([None, None, 1, 2, 3.5, None, None, None])]
+    with closing(sqlite3.connect("source.db")) as database:
+        database.execute("CREATE TABLE t (unique_id, ds, y)")
+        database.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
+        database.commit()
+    monkeypatch.setattr(sql_source, "BATCH", 2)
+    asked = replace(job, input="SELECT * FROM t", sql=True)
+    found = read_sql("sqlite:///source.db", asked).table
+    assert found["y"].to_pylist() == [None, None, 1.0, 2.0, 3.5, None, None, None]
+    assert str(found.schema.field("ds").type) == "int64"
+    with closing(sqlite3.connect("source.db")) as database:
+        database.execute("INSERT INTO t VALUES ('a', 99, 'many')")
+        database.commit()
+    with pytest.raises(InputError, match="mixes types"):
+        read_sql("sqlite:///source.db", asked)
+
+
+def test_dates_are_read_by_the_first_of_all_batches(room, job, monkeypatch):
+    days = [
+        "13/02/2024",
+        "01/03/2024",
+        "02/03/2024",
+    ]  # by themselves the last two are in January and February
+    with closing(sqlite3.connect("source.db")) as database:
+        pd.DataFrame({"unique_id": "a", "ds": days, "y": 1.0}).to_sql("t", database, index=False)
+    monkeypatch.setattr(sql_source, "BATCH", 1)
+    with warnings.catch_warnings(record=True):  # pandas says that the day comes first
+        warnings.simplefilter("always")
+        found = read_sql("sqlite:///source.db", replace(job, input="SELECT * FROM t", sql=True))
+    assert [t.strftime("%d.%m.") for t in found.table["ds"].to_pylist()] == ["13.02.", "01.03.", "02.03."]
+
+
+@pytest.mark.ops
+def test_types_of_postgresql(room, job, postgres):
+    """Decimals and zones; the result stays on the server but for a batch."""
+    url = postgres.new_database()
+    query = """
+        SELECT 's' || (i % 2) AS unique_id, timestamptz '2024-03-30 00:00Z' + i * interval '1 hour' AS ds,
+               CASE WHEN i % 5 > 0 THEN (i / 4.0)::numeric(12, 4) END AS y, i::date_or_int AS x
+        FROM generate_series(1, 50) AS i ORDER BY random() -- 100%
+    """.replace("i::date_or_int", "i::bigint")
+    asked = replace(job, input=query, sql=True, exog=("x",))
+    found = read_sql(f"{url}?options=-c%20timezone%3DEurope/Paris", asked).table.to_pandas()
+    assert found["y"].dtype == "float64"
+    assert str(found["ds"].dtype.tz) == "Europe/Paris"
+    assert found.iloc[0].to_list() == ["s0", pd.Timestamp("2024-03-30 02:00Z"), 0.5, 2]
+    assert found["unique_id"].is_monotonic_increasing
+    day = replace(asked, input=query.replace("interval '1 hour' AS", "interval '1 hour' AS ds_at,").replace(
+        "ds_at,", "ds_at, (date '2024-01-01' + i::int) AS"), exog=())  # fmt: skip
+    assert read_sql(url, day).table["ds"].to_pylist()[0] == pd.Timestamp("2024-01-03")
+    for wrong, said in (
+        ("DELETE FROM pg_class", "syntax error"),
+        ("SELECT 1/0", "division by zero"),
+        ("SELECT 1", "is missing"),
+    ):
+        with pytest.raises((TrainError, InputError), match=said) as error:
+            read_sql(url, replace(asked, input=wrong))
+        assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(
     ("url", "query", "message", "retriable"),
     [
         ("sqlite:///source.db", "SELEKT 1", "the query failed: near", False),
-        ("sqlite:////nowhere/x.db", "SELECT 1", "does not answer", True),
+        ("sqlite:///source.db", "SELECT unique_id, ds, y FROM nowhere", "no such table: nowhere", False),
+        (
+            "sqlite:///source.db",
+            "SELECT unique_id, ds, y FROM sales WHERE y = :y",
+            "required for bind",
+            False,
+        ),
+        ("sqlite:///source.db", "DELETE FROM sales", "must be a SELECT", False),
+        ("sqlite:///source.db", "SELECT unique_id, ds, 1 AS yy FROM sales", "'y' is missing; did you", False),
+        ("sqlite:///source.db", "SELECT unique_id, ds, y FROM sales LIMIT 0", "gives no rows", False),
+        ("sqlite:///source.db", "SELECT unique_id, 'x' AS ds, y FROM sales", "holds no times", False),
+        ("sqlite:////nowhere/x.db", "SELECT 1", "there is no such file", False),
+        ("sqlite:///missing.db", "SELECT 1", "there is no such file", False),
+        ("postgresql+psycopg://me:s3cret@127.0.0.1:1/x", "SELECT 1", "does not answer", True),
+        ("mysql+pymysql://me:s3cret@h/x", "SELECT 1", "--from mysql", False),
+        ("postgresql+psycopg://me:s3cret@h:port/x", "SELECT 1", "--from", False),
         ("nonsense", "SELECT 1", "--from", False),
     ],
 )
-def test_a_query_that_fails_says_so_in_one_line(room, job, url, query, message, retriable):
-    with pytest.raises(TrainError, match=message) as error:
+def test_a_query_that_fails_says_so_in_one_line(source, job, url, query, message, retriable):
+    with pytest.raises((TrainError, InputError), match=message) as error:
         read_sql(url, replace(job, input=query, sql=True))
     assert "\n" not in str(error.value)
+    assert "s3cret" not in str(error.value)
     assert error.value.retriable is retriable
+    assert not Path("missing.db").exists()
+    assert read_sql(source, replace(job, input="SELECT * FROM sales", sql=True)).table.num_rows == 78

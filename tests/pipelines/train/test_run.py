@@ -1,10 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,8 +16,6 @@ from pipelines.train.run import run
 from pipelines.train.run_folder import create, reopen
 from tests.pipelines.train.conftest import sales
 from tests.pipelines.train.fakes import FakeMlflow, FakeStore
-
-ROOT = Path(__file__).parents[3]
 
 
 def go(settings, job, mlflow=None, store=None, run_id=None):
@@ -149,25 +143,6 @@ def test_regressors_and_their_future(settings, job):
     assert without.summary["forecasts"] is None
     folder, _ = go(settings, replace(asked, future="future.parquet"))
     assert len(pd.read_parquet(folder.path / "forecasts.parquet")) == 18
-
-
-def test_a_full_disk_leaves_nothing_half_written_and_the_job_goes_on_later(settings, job):
-    create(settings.run_root, job, "r")
-    code = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({2000}, {2000}))\n"
-    code += (
-        "import sys; sys.argv=['x','r','none']\n"
-        "import runpy; runpy.run_module('tests.pipelines.train.child', run_name='__main__')"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},  # no cut caches
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "cannot be written" in done.stderr
-    assert not [p for p in Path().rglob("*") if p.name.endswith((".part", ".tmp"))]
-    outcome = run(reopen(settings.run_root, "r"), settings, lambda url: FakeStore(Path("store.json")), None)
-    assert outcome.summary["version"]
-    assert resource.getrlimit(resource.RLIMIT_FSIZE)[0] != 2000
 
 
 def test_nothing_secret_is_kept_with_the_job(settings, job, monkeypatch):
