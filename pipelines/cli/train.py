@@ -24,7 +24,7 @@ _NAMED = 5
 
 @click.command("train", short_help="Fit, backtest, store and register a fleet; resumable.")
 @click.argument("input", required=False)
-@click.option("--sql", metavar="QUERY", help="Read the rows of this query instead; give it an ORDER BY.")
+@click.option("--sql", metavar="QUERY", help="Read the rows of this query instead.")
 @click.option("--from", "source_url", metavar="URL", help="Database of --sql, as SQLAlchemy names it.")
 @click.option("--resume", metavar="RUN_ID", help="Go on with a job where it stopped.")
 @click.option("--fleet", help="Name of the fleet; by default from the file.")

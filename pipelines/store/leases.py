@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy import Connection, Engine, select, text, update
 
-from pipelines.errors import PipelineError, StoreError
+from pipelines.errors import LeaseLostError, PipelineError, StoreError
 from pipelines.store.engine import affected, now_ms, reading, writing
 from pipelines.store.tables import FleetLease
 
@@ -64,7 +64,7 @@ class Lease:
         return self.grant.until_ms
 
     def renew(self) -> None:
-        """Begin the time to live anew; `StoreError` when another took the fleet over."""
+        """Begin the time to live anew; `LeaseLostError` when another took the fleet over."""
         with writing(self._engine) as connection:
             check_fence(connection, self.grant)
             until = now_ms(connection) + round(self.ttl_s * 1000)
@@ -125,7 +125,7 @@ def lease_holder(engine: Engine, fleet: str) -> Grant | None:
 
 @contextmanager
 def writing_under(engine: Engine, grant: Grant | None) -> Iterator[Connection]:
-    """Yield a connection as `writing` does; where a lease is given and was lost, `StoreError`."""
+    """Yield a connection as `writing` does; where a lease is given and was lost, `LeaseLostError`."""
     with writing(engine) as connection:
         if grant is not None:
             check_fence(connection, grant)
@@ -133,15 +133,14 @@ def writing_under(engine: Engine, grant: Grant | None) -> Iterator[Connection]:
 
 
 def check_fence(connection: Connection, grant: Grant) -> None:
-    """Hold the lease's row until the end of the transaction; `StoreError` when it is another's by now."""
+    """Hold the lease's row until the end of the transaction; `LeaseLostError` when it is another's by now."""
     mine = (FleetLease.fleet == grant.fleet) & (FleetLease.fence == grant.fence)
     # An update that changes nothing: it locks the row on both dialects, so that nobody takes over
     # between this check and the commit.
     held = connection.execute(update(FleetLease).where(mine).values(fence=FleetLease.fence))
     if affected(held) != 1:
         now = connection.execute(select(FleetLease).where(FleetLease.fleet == grant.fleet)).first()
-        raise StoreError(
+        raise LeaseLostError(
             f"the lease of fleet {grant.fleet!r} was lost to {now.owner if now else 'nobody'!r}: "
-            f"{grant.owner!r} did not renew it in time; nothing of this write was kept, run again later",
-            retriable=True,
+            f"{grant.owner!r} did not renew it in time; nothing of this write was kept, run again later"
         )

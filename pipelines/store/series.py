@@ -55,7 +55,7 @@ def write_series(
 
 def series_numbers(connection: Connection, keys: Sequence[str], freq: Freq) -> I64:
     """Return the row numbers of `keys` on a grid; what is new is added."""
-    _check_text(keys)
+    check_text(keys)
     wanted = sorted(set(keys))  # in one order, so that two writers cannot wait for each other
     found = find_series(connection, wanted, freq)
     missing = [key for key in wanted if key not in found]
@@ -179,7 +179,7 @@ def _key(one: object) -> str:
     return one if isinstance(one, str) else str(one)
 
 
-def _check_text(keys: Sequence[str]) -> None:
+def check_text(keys: Sequence[str]) -> None:
     """Refuse what PostgreSQL cannot hold, on both dialects; so does the wire."""
     whole = "".join(keys)
     try:

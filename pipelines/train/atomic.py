@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Callable, Iterable
@@ -63,6 +64,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Give a finished folder its name; where one of that name, hence content, is there already, it stays."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _write(path: Path, put: Callable[[Path], None]) -> None:

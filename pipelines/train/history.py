@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.train.atomic import read_json, sync_folder, write_json, write_parquet
+from pipelines.train.atomic import move_folder, read_json, sync_folder, write_json, write_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,21 +92,24 @@ class History:
 
 
 def write_history(
-    panel: Panel, schema: Schema, root: Path, partition_size: int, jobs: int,
+    panel: Panel, schema: Schema, root: Path, partition_size: int, jobs: int, owner: str,
     tell: Callable[[], object] = lambda: None,
 ) -> History:  # fmt: skip
-    """Write a panel below `root`, unless it is there already; the folder appears by one rename."""
+    """Write a panel below `root`, unless it is there already; the folder appears by one rename.
+
+    `owner` is unique to the writer: two of them may be at it at once.
+    """
     digest = content_digest(panel, schema, partition_size)
     target = root / digest
     if (target / FACTS).exists():
         return History(target)
-    stage = root / f".{digest}.tmp"
+    stage = root / f".{digest}.{owner}.tmp"
     shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
     stage.mkdir(parents=True)
     try:
         _write(panel, schema, stage, partition_size, jobs, tell)
         write_json(stage / FACTS, _facts(panel, schema, digest, partition_size))
-        stage.replace(target)
+        move_folder(stage, target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     sync_folder(root)
@@ -179,9 +182,11 @@ def _write(
 def _long(panel: Panel, schema: Schema, first: int, last: int) -> pa.Table:
     """Return series `first` to `last` as a long table, gaps as null."""
     import numpy as np
+    import pandas as pd
     import pyarrow as pa
 
     from forecast.models.clock import stamps
+    from pipelines.train.inputs import to_arrow
 
     a, b = int(panel.indptr[first]), int(panel.indptr[last])
     lengths = panel.lengths[first:last]
@@ -191,7 +196,7 @@ def _long(panel: Panel, schema: Schema, first: int, last: int) -> pa.Table:
     return pa.table(
         {
             schema.id_col: pa.DictionaryArray.from_arrays(codes, pa.array(panel.ids[first:last].tolist())),
-            schema.time_col: pa.Array.from_pandas(stamps(times, panel.freq, schema)),
+            schema.time_col: to_arrow(pd.DataFrame({"t": stamps(times, panel.freq, schema)}))["t"],
             schema.target_col: pa.array(panel.values[a:b], from_pandas=True),  # noqa: PD011  # of ours
             **{name: pa.array(column[a:b], from_pandas=True) for name, column in panel.exog.items()},
         }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import TrainError
 from pipelines.logs import log
-from pipelines.train.atomic import sync_folder, write_bytes
+from pipelines.train.atomic import move_folder, sync_folder, write_bytes
 from pipelines.train.fitting import CHUNKS, done
 from pipelines.train.work import Work
 
@@ -70,7 +70,7 @@ def _write(work: Work, manifest: Manifest, target: Path) -> None:
             _link(work.file(CHUNKS, f"{sha256}.npz"), stage / CHUNKS / f"{sha256}.npz")
         sync_folder(stage / CHUNKS)
         write_bytes(stage / "manifest.json", write(manifest))
-        stage.replace(target)
+        move_folder(stage, target)
         sync_folder(target.parent)
     except OSError as error:
         raise TrainError(f"{target} cannot be written: {error.strerror or error}") from error

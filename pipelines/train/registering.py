@@ -102,6 +102,12 @@ class Store(Protocol):
     def trim_forecasts(self, fleet: str, keep_versions: int, keep: Own, lease: Own) -> int: ...
 
 
+def begin(work: Work, store: Store) -> dict[str, Any]:
+    """Note which champion the job found: it replaces that one, and no later one."""
+    champion = store.champion(work.job.fleet)
+    return {"row_version": None if champion is None else champion.row_version}
+
+
 def register(work: Work, store: Store, lease: Lease) -> dict[str, Any]:
     """Write everything of a job that belongs into the store; again, it changes nothing.
 
@@ -204,9 +210,17 @@ def _crown(work: Work, store: Store, row: VersionRow, lease: Lease) -> bool:
     """Make the version champion where there is none, or where that was asked for."""
     fleet = work.job.fleet
     champion = store.champion(fleet)
-    if champion is None or (work.job.promote and champion.version.version != row.version):
-        expected = None if champion is None else champion.row_version
-        reason = "the first version" if champion is None else f"--promote of run {work.folder.run_id}"
-        store.set_champion(fleet, row, expected, lease, reason)
+    if champion is not None and champion.version.version == row.version:
         return True
-    return champion.version.version == row.version
+    if champion is not None and not work.job.promote:
+        log.info("the champion stays %s@%d; --promote replaces it", fleet, champion.version.ver)
+        return False
+    expected = None if champion is None else champion.row_version
+    if expected != work.facts("begin")["row_version"]:  # a job that was resumed late, mostly
+        log.warning(
+            "%s got another champion since this job began; %s@%d is not promoted", fleet, fleet, row.ver
+        )
+        return False
+    reason = "the first version" if champion is None else f"--promote of run {work.folder.run_id}"
+    store.set_champion(fleet, row, expected, lease, reason)
+    return True

@@ -29,7 +29,9 @@ def snapshot(work: Work) -> dict[str, Any]:
     work.progress.stage("snapshot", parts(panel.n_series, job.partition_size))
     work.read[:] = [panel]
     root = work.settings.history_root.absolute() / job.fleet
-    history = write_history(panel, schema, root, job.partition_size, work.jobs, work.progress.step)
+    history = write_history(
+        panel, schema, root, job.partition_size, work.jobs, work.folder.run_id, work.progress.step
+    )
     from forecast.models.freq import default_season_length
     from forecast.types import status_counts
 
@@ -68,6 +70,7 @@ def _read(work: Work) -> Found:
 def _panel(found: Found, work: Work) -> tuple[Panel, Schema]:
     from forecast.models.codec import plain_id
     from forecast.models.frames import to_panel
+    from pipelines.store.series import check_text
 
     job = work.job
     with warnings.catch_warnings():
@@ -78,6 +81,7 @@ def _panel(found: Found, work: Work) -> tuple[Panel, Schema]:
         )  # fmt: skip
     for key in panel.ids:
         plain_id(key)  # a model version holds text or whole numbers: say so before any work
+    check_text([key for key in panel.ids if isinstance(key, str)])  # and what the store cannot hold
     return panel, schema
 
 

@@ -11,7 +11,18 @@ from tests.pipelines.train.left import left, litter
 
 pytestmark = pytest.mark.slow
 
-STAGES = ["snapshot", "check", "fit", "backtest", "version", "forecast", "report", "register", "track"]
+STAGES = [
+    "begin",
+    "snapshot",
+    "check",
+    "fit",
+    "backtest",
+    "version",
+    "forecast",
+    "report",
+    "register",
+    "track",
+]
 POINTS = [
     *(f"file:stages/{stage}.json" for stage in STAGES),  # a stage is done, and its marker not written
     "file:history.json", "file:history/sales/[0-9a-f]*", "file:quality.parquet",

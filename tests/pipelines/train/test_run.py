@@ -81,6 +81,24 @@ def test_champion_only_where_there_is_none_or_asked_for(settings, job):
     assert [o.summary["register"]["champion"] for o in (first, second, third)] == [True, False, True]
 
 
+def test_a_job_that_is_resumed_late_does_not_take_the_crown_back(settings, job):
+    """The champion was another when the job began."""
+    go(settings, job)
+    late = create(settings.run_root, replace(job, models=('AR {"lags": 3}',), promote=True))
+    late.finish("begin", {"row_version": None})  # before there was one
+    outcome = run(late, settings, lambda url: FakeStore(Path("store.json")), None)
+    assert outcome.summary["register"]["champion"] is False
+
+
+def test_an_id_that_no_store_can_hold_is_told_before_any_work(settings, job):
+    frame = sales()
+    frame["unique_id"] = frame["unique_id"] + "\x00"
+    frame.to_parquet("sales.parquet", index=False)
+    with pytest.raises(StoreError, match="NUL"):
+        go(settings, job, run_id="nul")
+    assert reopen(settings.run_root, "nul").facts("snapshot") is None
+
+
 def test_mlflow_down_the_job_is_done_and_logged_later(settings, job):
     folder, outcome = go(settings, job, FakeMlflow(down=True), run_id="r")
     assert "does not answer" in outcome.not_logged
