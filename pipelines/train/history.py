@@ -168,11 +168,8 @@ def _write(
     write_parquet(folder / SERIES, series)
 
     def part(k: int) -> None:
-        write_parquet(
-            folder / part_name(k), _long(panel, schema, k * size, min((k + 1) * size, panel.n_series)),
-            use_dictionary=[schema.id_col],
-            column_encoding={schema.target_col: "BYTE_STREAM_SPLIT", schema.time_col: "DELTA_BINARY_PACKED"},
-        )  # fmt: skip
+        last = min((k + 1) * size, panel.n_series)
+        write_parquet(folder / part_name(k), _long(panel, schema, k * size, last))
         tell()
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
