@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,11 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  # anything JSON
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401  # what `write_json` wrote
-    """Read what `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read what `write_json` wrote; TrainError when that is not what is there."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainError(f"{path} is damaged ({error}); start the job anew") from None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -46,7 +49,7 @@ def write_parquet(path: Path, tables: pa.Table | Iterable[pa.Table]) -> None:
             return
         writer = None
         try:
-            for table in tables:
+            for table in _read(tables):
                 writer = writer or pq.ParquetWriter(part, table.schema, **_encoding(table.schema))
                 # One row group a table, so that a reader finds the table again by its number.
                 writer.write_table(table.cast(writer.schema), row_group_size=max(len(table), 1))
@@ -55,6 +58,14 @@ def write_parquet(path: Path, tables: pa.Table | Iterable[pa.Table]) -> None:
                 writer.close()
 
     _write(path, put)
+
+
+def _read(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield what is computed while another file is written: a file missing there is not this one's fault."""
+    try:
+        yield from tables
+    except OSError as error:
+        raise TrainError(f"a file of the job cannot be read: {str(error).splitlines()[0]}") from error
 
 
 def _encoding(schema: pa.Schema) -> dict[str, Any]:

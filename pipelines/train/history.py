@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.errors import TrainError
+from pipelines.logs import log
 from pipelines.train.atomic import move_folder, read_json, sync_folder, write_json, write_parquet
 
 if TYPE_CHECKING:
@@ -40,6 +42,15 @@ class History:
         """Digest, freq, schema, counts."""
         found: dict[str, Any] = read_json(self.folder / FACTS)
         return found
+
+    def damage(self) -> str | None:
+        """Return which file is not as it was written, and None where all are."""
+        try:
+            wanted, found = self.facts["files"], _digests(self.folder)
+        except (OSError, TrainError, LookupError, TypeError) as error:
+            return str(error)
+        changed = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+        return f"{changed[0]} was changed" if changed else None
 
     def schema(self) -> Schema:
         """Columns and types of the input."""
@@ -101,19 +112,34 @@ def write_history(
     """
     digest = content_digest(panel, schema, partition_size)
     target = root / digest
+    there = History(target)
     if (target / FACTS).exists():
-        return History(target)
+        found = there.damage()
+        if found is None:
+            return there
+        log.warning("%s: %s; written again", target, found)
+        shutil.rmtree(target)
     stage = root / f".{digest}.{owner}.tmp"
     shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
     stage.mkdir(parents=True)
     try:
         _write(panel, schema, stage, partition_size, jobs, tell)
-        write_json(stage / FACTS, _facts(panel, schema, digest, partition_size))
+        facts = _facts(panel, schema, digest, partition_size)
+        write_json(stage / FACTS, {**facts, "files": _digests(stage)})
         move_folder(stage, target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     sync_folder(root)
     return History(target)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """sha256 of every Parquet file of a folder."""
+    found = {}
+    for path in sorted(folder.glob("*.parquet")):
+        with open(path, "rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def part_name(k: int) -> str:

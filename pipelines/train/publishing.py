@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 
 
 def publish(work: Work) -> dict[str, Any]:
-    """Write ``models/FLEET/VERSION``; a version that is there already is left alone."""
+    """Write ``models/FLEET/VERSION``; a version that is there already, and whole, is left alone."""
     manifest = build_manifest(work)
     target = work.settings.model_root.absolute() / work.job.fleet / manifest.version
-    new = not (target / "manifest.json").exists()
+    new = not target.exists()
+    if not new and not _whole(manifest, target):
+        log.warning("%s is damaged; written again", target)
+        shutil.rmtree(target)
+        new = True
     if new:
         _write(work, manifest, target)
     log.info("version %s %s", manifest.version[:12], "written" if new else "is there already: same content")
@@ -57,6 +62,22 @@ def build_manifest(work: Work) -> Manifest:
         schema=loads(dumps(facts["schema"])),
         n_series=facts["n_series"],
     )
+
+
+def _whole(manifest: Manifest, target: Path) -> bool:
+    """Whether a folder holds this version as it was written."""
+    from forecast.models.manifest import write
+
+    try:
+        if (target / "manifest.json").read_bytes() != write(manifest):
+            return False
+        for chunk in (c for entry in manifest.models for c in entry.chunks):
+            with open(target / CHUNKS / f"{chunk.sha256}.npz", "rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != chunk.sha256:
+                    return False
+    except OSError:
+        return False
+    return True
 
 
 def _write(work: Work, manifest: Manifest, target: Path) -> None:

@@ -24,8 +24,8 @@ def snapshot(work: Work) -> dict[str, Any]:
     """Read the input, lay it on the grid, write the history."""
     job = work.job
     found = _read(work)
-    _copy_future(work)
     panel, schema = _panel(found, work)
+    _copy_future(work, panel, schema)
     work.progress.stage("snapshot", parts(panel.n_series, job.partition_size))
     work.read[:] = [panel]
     root = work.settings.history_root.absolute() / job.fleet
@@ -85,10 +85,11 @@ def _panel(found: Found, work: Work) -> tuple[Panel, Schema]:
     return panel, schema
 
 
-def _copy_future(work: Work) -> None:
-    """Keep the future regressors with the job: a resumed one must see the same."""
+def _copy_future(work: Work, panel: Panel, schema: Schema) -> None:
+    """Keep the future regressors with the job, if they serve: a resumed one must see the same."""
     if work.job.future is None:
         return
+    from forecast.models.future import future_exog
     from pipelines.tables import read_table
     from pipelines.train.atomic import write_parquet
     from pipelines.train.inputs import to_arrow
@@ -96,4 +97,5 @@ def _copy_future(work: Work) -> None:
     frame = read_table(Path(work.job.future), work.job.time_col)
     if work.job.id_col not in frame:
         raise InputError(f"{work.job.future}: column {work.job.id_col!r} is missing")
+    future_exog(panel.ids, panel.end(), panel.freq, work.job.horizon, work.job.exog, frame, schema)
     write_parquet(work.file(FUTURE), to_arrow(frame))

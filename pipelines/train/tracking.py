@@ -7,7 +7,6 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.errors import TrackingError
-from pipelines.logs import log
 from pipelines.train.reporting import REPORT, SUMMARY
 from pipelines.train.work import Work
 
@@ -62,11 +61,8 @@ def ready_to_log(folder: RunFolder, settings: Settings) -> Iterator[LogJob]:
 
 
 def track(work: Work, store: Store, log_job: LogJob) -> dict[str, Any]:
-    """Log the job, and note in the store where; a version that is logged already is left alone."""
+    """Log the job, and note in the store where its version is found: in the newest job that made it."""
     row = store.version(work.job.fleet, work.facts("version")["version"])
-    if row.mlflow_run_id is not None:
-        log.info("logged before, as MLflow run %s", row.mlflow_run_id)
-        return {"run_id": row.mlflow_run_id, "model_version": row.mlflow_version}
     work.progress.stage("track", 1)
     settings = work.settings
     logged = log_job(job_summary(work, store), settings.tracking_uri, settings.tracking_timeout_s)

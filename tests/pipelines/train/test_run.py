@@ -58,13 +58,13 @@ def test_the_snapshot_gives_the_panel_back(settings, job):
 
 
 def test_the_same_job_again_is_the_same_version(settings, job):
-    _, first = go(settings, job, FakeMlflow())
     mlflow = FakeMlflow()
+    _, first = go(settings, job, mlflow)
     _, second = go(settings, job, mlflow)
     assert first.summary["new_version"]
     assert not second.summary["new_version"]
     assert second.summary["version"] == first.summary["version"]
-    assert mlflow.jobs == {}  # logged before
+    assert len(mlflow.jobs) == 2  # each job is a run
 
 
 def test_the_partition_size_does_not_change_a_forecast(settings, job):
@@ -85,7 +85,7 @@ def test_a_job_that_is_resumed_late_does_not_take_the_crown_back(settings, job):
     """The champion was another when the job began."""
     go(settings, job)
     late = create(settings.run_root, replace(job, models=('AR {"lags": 3}',), promote=True))
-    late.finish("begin", {"row_version": None})  # before there was one
+    late.finish("begin", {"row_version": None, "seconds": 0.0})  # before there was one
     outcome = run(late, settings, lambda url: FakeStore(Path("store.json")), None)
     assert outcome.summary["register"]["champion"] is False
 
@@ -167,3 +167,61 @@ def test_nothing_secret_is_kept_with_the_job(settings, job, monkeypatch):
     folder, _ = go(settings, job)
     text = json.dumps([p.read_text() for p in folder.path.rglob("*.json")])
     assert "password" not in text
+
+
+def test_a_damaged_version_and_history_are_written_again(settings, job):
+    """Both are shared by jobs: a torn file there must not fail, or feed, every later one."""
+    folder, first = go(settings, job)
+    model, history = Path(first.summary["folder"]), Path(folder.facts("snapshot")["history"])
+    before = {path: path.read_bytes() for path in (*model.rglob("*.*"), *history.rglob("*.*"))}
+    for path in (model / "manifest.json", next(model.glob("chunks/*")), history / "part-00001.parquet"):
+        path.write_bytes(path.read_bytes()[:-7])
+    _, again = go(settings, job)
+    assert again.summary["version"] == first.summary["version"]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize(
+    "how",
+    [lambda data: data[:-9], lambda data: b"", lambda data: data.replace(b"s0", b"s9")],
+    ids=["cut", "emptied", "edited"],
+)
+def test_a_snapshot_that_was_changed_is_not_gone_on_from(settings, job, how):
+    folder = create(settings.run_root, job, "cut")
+    down = FakeStore(Path("store.json"), state="current")
+    down.add_version = _refuse
+    with pytest.raises(StoreError):
+        run(folder, settings, lambda url: down, None)
+    part = Path(folder.facts("snapshot")["history"]) / "series.parquet"
+    part.write_bytes(how(part.read_bytes()))
+    with pytest.raises(TrainError, match=r"series\.parquet was changed"):
+        run(reopen(settings.run_root, "cut"), settings, lambda url: FakeStore(Path("store.json")), None)
+
+
+def _refuse(*_, **__):
+    raise StoreError("the store is away", retriable=True)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"seconds":', "null"])
+@pytest.mark.parametrize("name", ["job.json", "stages/fit.json", "fit/part-00000.json"])
+def test_a_damaged_marker_is_named(settings, job, name, text):
+    folder = create(settings.run_root, job, "torn")
+    down = FakeStore(Path("store.json"))
+    down.add_version = _refuse
+    with pytest.raises(StoreError):
+        run(folder, settings, lambda url: down, None)
+    if name.startswith("fit"):
+        (folder.path / "stages" / "fit.json").unlink()
+    (folder.path / name).write_text(text)
+    with pytest.raises(TrainError, match=f"{Path(name).name} is damaged"):
+        run(reopen(settings.run_root, "torn"), settings, lambda url: FakeStore(Path("store.json")), None)
+
+
+def test_future_regressors_that_do_not_serve_are_told_before_any_work(settings, job):
+    frame = sales().assign(temp=1.0)
+    frame.to_parquet("sales.parquet", index=False)
+    frame.iloc[:3].drop(columns="y").to_parquet("future.parquet", index=False)
+    asked = replace(job, models=("ARX",), exog=("temp",), future="future.parquet")
+    with pytest.raises(InputError, match="X_df lacks"):
+        go(settings, asked, run_id="short")
+    assert reopen(settings.run_root, "short").facts("snapshot") is None
