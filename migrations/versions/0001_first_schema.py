@@ -102,12 +102,13 @@ def upgrade() -> None:
     op.create_table(
         "series",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("fleet", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("freq", sa.Text(), nullable=False),
         sa.Column("tz", sa.Text(), server_default="", nullable=False),
         sa.Column("unit", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
-        sa.UniqueConstraint("key", "freq", "tz", name=op.f("uq_series_key_freq_tz")),
+        sa.UniqueConstraint("fleet", "key", "freq", "tz", name=op.f("uq_series_fleet_key_freq_tz")),
     )
     op.create_table(
         "champion",

@@ -81,13 +81,7 @@ def set_champion(
         current = _champion(connection, fleet)
         if current is not None and current.version.id == row.id:
             return current.row_version
-        found = current.row_version if current is not None else 0
-        if found != (expected_row_version or 0):
-            raise ConflictError(
-                f"the champion of {fleet!r} was changed meanwhile: its row version is {found}, "
-                f"not {expected_row_version or 0}; read it and decide again",
-                found=found,
-            )
+        found = _expect(fleet, current, expected_row_version or 0)
         _move(connection, current, row, reason)
         return found + 1
 
@@ -116,6 +110,18 @@ def _champion(connection: Connection, fleet: str) -> ChampionRow | None:
     if row is None:
         return None
     return ChampionRow(fleet, get_row(connection, row.model_version_id), row.row_version, row.changed_ts_ms)
+
+
+def _expect(fleet: str, current: ChampionRow | None, expected: int) -> int:
+    """Return the row version of the champion, 0 for none; `ConflictError` when it is not the expected one."""
+    found = current.row_version if current is not None else 0
+    if found != expected:
+        raise ConflictError(
+            f"the champion of {fleet!r} was changed meanwhile: its row version is {found}, "
+            f"not {expected}; read it and decide again",
+            found=found,
+        )
+    return found
 
 
 def _move(connection: Connection, current: ChampionRow | None, row: VersionRow, reason: str) -> None:

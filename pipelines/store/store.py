@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from forecast.models.freq import Freq, parse_freq
 from forecast.models.manifest import Chunk, Manifest
-from forecast.types import I64
 from pipelines.errors import StoreError
 from pipelines.store import champions, forecasts, leases, observations, series, upgrade, versions
 from pipelines.store.address import DEFAULT_URL, mask, parse_url
@@ -130,7 +129,7 @@ class Store:
         lease: Lease | None = None,
         metrics: Mapping[str, Any] | None = None,
     ) -> VersionRow:
-        """Register a version and its chunks; of one that is known only tracking and metrics are noted anew.
+        """Register a version and its chunks; of one that is known note anew its place, tracking and metrics.
 
         `tracking` has ``mlflow_run_id`` and ``mlflow_version``, `metrics` those of the fleet by alias. Here
         and below: with `lease` the commit is refused once another took the fleet over.
@@ -199,20 +198,19 @@ class Store:
 
     def write_series(
         self,
+        fleet: str,
         ids: Iterable[object],
         freq: str | int | Freq,
         tz: str | None = None,
         unit: str | None = None,
         lease: Lease | None = None,
-    ) -> I64:
-        """Register series; return their row numbers in the order of `ids`.
-
-        The same id on another grid (`freq`, `tz`) is another series.
-        """
-        return series.write_series(self._engine, ids, parse_freq(freq, tz), unit, _grant(lease))
+    ) -> None:
+        """Register series; the same id of another fleet, or on another grid (`freq`, `tz`), is another."""
+        series.write_series(self._engine, fleet, ids, parse_freq(freq, tz), unit, _grant(lease))
 
     def write_observations(
         self,
+        fleet: str,
         ids: Any,  # noqa: ANN401  # a column, or what becomes one
         ds: Any,  # noqa: ANN401  # likewise
         y: Any,  # noqa: ANN401  # likewise
@@ -223,17 +221,22 @@ class Store:
     ) -> int:
         """Write (n,) columns of a long frame and return n; a value sent again replaces the old one."""
         grid = parse_freq(freq, tz)
-        return observations.write_observations(self._engine, ids, ds, y, grid, quality, _grant(lease))
+        return observations.write_observations(self._engine, fleet, ids, ds, y, grid, quality, _grant(lease))
 
     def observations(
-        self, unique_id: object, freq: str | int | Freq, tz: str | None = None, last: int | None = None
+        self,
+        fleet: str,
+        unique_id: object,
+        freq: str | int | Freq,
+        tz: str | None = None,
+        last: int | None = None,
     ) -> pd.DataFrame:
         """Return `unique_id, ds, y` of one series, oldest first: all that is kept, or the `last` rows."""
-        return observations.read_observations(self._engine, unique_id, parse_freq(freq, tz), last)
+        return observations.read_observations(self._engine, fleet, unique_id, parse_freq(freq, tz), last)
 
-    def trim_observations(self, before: object, freq: str | int | Freq, tz: str | None = None) -> int:
-        """Delete what is older than `before` of all series on a grid; return the number of rows."""
-        return observations.trim_observations(self._engine, before, parse_freq(freq, tz))
+    def trim_observations(self, fleet: str, last: int, lease: Lease | None = None) -> int:
+        """Delete all but the `last` rows of every series of a fleet; return how many rows that were."""
+        return observations.trim_observations(self._engine, fleet, last, _grant(lease))
 
     def write_forecasts(
         self,
@@ -243,7 +246,7 @@ class Store:
         time_col: str = "ds",
         lease: Lease | None = None,
     ) -> int:
-        """Write what `predict` returned, and return its rows; forecasts that are there already are kept."""
+        """Write what `predict` returned, and return its rows; one that is there already is replaced."""
         return forecasts.write_forecasts(self._engine, version, frame, id_col, time_col, _grant(lease))
 
     def forecasts(self, version: VersionRow | str, unique_id: object = None) -> pd.DataFrame:

@@ -59,12 +59,13 @@ def _one_of(values: tuple[str, ...]) -> CheckConstraint:
 
 
 class Series(Base):
-    """A series of data; the same `unique_id` on another grid is another series."""
+    """A series of data; the same `unique_id` of another fleet, or on another grid, is another series."""
 
     __tablename__ = "series"
-    __table_args__ = (UniqueConstraint("key", "freq", "tz"),)
+    __table_args__ = (UniqueConstraint("fleet", "key", "freq", "tz"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
+    fleet: Mapped[str]
     key: Mapped[str]
     """`unique_id` as text."""
     freq: Mapped[str]
@@ -88,7 +89,7 @@ class Observation(Base):
 
 
 class ModelVersion(Base):
-    """A manifest that was registered for a fleet; never changes but for state, metrics and its MLflow ids."""
+    """A manifest that was registered for a fleet; only state, place, metrics and MLflow ids change."""
 
     __tablename__ = "model_version"
     __table_args__ = (

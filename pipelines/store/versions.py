@@ -65,7 +65,7 @@ def add_version(
     lease: Grant | None = None,
     metrics: Mapping[str, Any] | None = None,
 ) -> VersionRow:
-    """Register a version with its chunks; of one that is known only `tracking` and `metrics` are noted anew.
+    """Register a version with its chunks; of one that is known note anew where it is, `tracking`, `metrics`.
 
     Raises
     ------
@@ -85,10 +85,10 @@ def add_version(
         if known is None:
             parent_id = _parent_id(connection, fleet, parent)
             known = _insert(connection, fleet, manifest, artifact_uri, parent_id, state)
-        if metrics:
-            changed = update(ModelVersion).where(ModelVersion.id == known.id).values(metrics=metrics)
-            connection.execute(changed)
-            known = get_row(connection, known.id)
+        # Whoever adds it has just written it there; the folder of old may be gone.
+        news: dict[str, Any] = {"artifact_uri": artifact_uri} | ({"metrics": metrics} if metrics else {})
+        connection.execute(update(ModelVersion).where(ModelVersion.id == known.id).values(news))
+        known = get_row(connection, known.id)
         if tracking:
             known = _track(connection, known.id, tracking)
         return known

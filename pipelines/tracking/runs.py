@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from forecast.errors import InputError, nearest
-from pipelines.errors import TrackingError
-from pipelines.tracking.log import TIMEOUT_S, experiment_of
+from pipelines.tracking.log import TIMEOUT_S, answer_of, experiment_of
 from pipelines.tracking.summary import METRICS, check_plain
 from pipelines.tracking.tracker import Tracker
 from pipelines.tracking.uri import resolve_uri, shown, sqlite_file
@@ -43,19 +42,19 @@ def runs(
     -------
     DataFrame
         ``job_id, candidate, run_id, started, status, version``, a column ``params.NAME`` for each param
-        seen, and one for each of `METRICS` that some run has.
+        seen, and one for each of `METRICS` that some run has. Empty while nothing was logged.
 
     Raises
     ------
     TrackingError
-        MLflow is absent, down or slow, or there is no such file.
+        MLflow is absent, down or slow.
     InputError
-        MLflow knows no such fleet; the nearest one is named.
+        MLflow knows fleets, but no such one; the nearest is named.
     """
     check_plain("fleet", fleet)
     path = sqlite_file(resolve_uri(tracking_uri))
     if path is not None and not path.is_file():
-        raise TrackingError(f"nothing was logged yet: there is no {shown(tracking_uri)}", retriable=True)
+        return _frame([])  # nothing was logged yet
     request = {
         "do": "runs",
         "fleet": fleet,
@@ -63,12 +62,8 @@ def runs(
         "last": min(last, MOST_RUNS),
         "candidates": candidates,
     }
-    if tracker is not None:
-        answer = tracker.ask(request, timeout_s)
-    else:
-        with Tracker(tracking_uri) as own:
-            answer = own.ask(request, timeout_s)
-    if answer["fleets"] is not None:
+    answer = answer_of(request, tracking_uri, timeout_s, tracker)
+    if answer["fleets"]:
         place = f"MLflow at {shown(tracking_uri)}"
         raise InputError(f"{place} has no runs of {fleet!r}{nearest(fleet, answer['fleets'])}")
     return _frame(answer["rows"])

@@ -43,13 +43,12 @@ def write_parquet(path: Path, tables: pa.Table | Iterable[pa.Table]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    several: Iterable[pa.Table] = (tables,) if isinstance(tables, pa.Table) else tables
+
     def put(part: Path) -> None:
-        if isinstance(tables, pa.Table):
-            pq.write_table(tables, part, **_encoding(tables.schema))
-            return
         writer = None
         try:
-            for table in _read(tables):
+            for table in _read(several):
                 writer = writer or pq.ParquetWriter(part, table.schema, **_encoding(table.schema))
                 # One row group a table, so that a reader finds the table again by its number.
                 writer.write_table(table.cast(writer.schema), row_group_size=max(len(table), 1))

@@ -87,11 +87,15 @@ class Store(Protocol):
 
     def set_tracking(self, version: Own, mlflow_run_id: str, mlflow_version: str) -> object: ...
 
-    def write_series(self, ids: Iterable[object], freq: str, tz: str | None, *, lease: Own) -> object: ...
+    def write_series(
+        self, fleet: str, ids: Iterable[object], freq: str, tz: str | None, *, lease: Own
+    ) -> object: ...
 
     def write_observations(
-        self, ids: Own, ds: Own, y: Own, freq: str, tz: str | None, *, lease: Own
+        self, fleet: str, ids: Own, ds: Own, y: Own, freq: str, tz: str | None, *, lease: Own
     ) -> int: ...
+
+    def trim_observations(self, fleet: str, last: int, *, lease: Own) -> int: ...
 
     def write_forecasts(
         self, version: Own, frame: pd.DataFrame, id_col: str, time_col: str, *, lease: Own
@@ -118,6 +122,7 @@ def register(work: Work, store: Store, lease: Lease) -> dict[str, Any]:
     metrics = work.facts("backtest")["models"]
     row = store.add_version(job.fleet, build_manifest(work), version["folder"], lease=lease, metrics=metrics)
     rows = _write_rows(work, store, row, lease)
+    store.trim_observations(job.fleet, _window(work), lease=lease)
     champion = _crown(work, store, row, lease)
     trimmed = store.trim_forecasts(job.fleet, work.settings.sql_versions, row, lease)
     if trimmed:
@@ -137,25 +142,30 @@ class Rows(NamedTuple):
 
 def _write_rows(work: Work, store: Store, row: VersionRow, lease: Lease) -> dict[str, int]:
     """Write series, hot window, forecasts and scores, a partition at a time; return the rows of each."""
-    job, history, wanted = work.job, work.history(), _wanted(work)
+    job, history, wanted, window = work.job, work.history(), _wanted(work), _window(work)
     freq = history.facts["freq"]
-    written = {"series": 0, **dict.fromkeys(sorted(wanted), 0)}
+    written = {"series": 0, "observations": 0, **dict.fromkeys(sorted(wanted), 0)}
+    if window < work.settings.hot_window:
+        log.warning(
+            "the store keeps the last %d points of each series, not %d: it takes %d rows a job (sql_rows)",
+            window, work.settings.hot_window, work.settings.sql_rows,
+        )  # fmt: skip
 
     def part(k: int) -> Rows:
         return Rows(
             work.panel(k).ids.tolist(),
-            history.newest(k, work.settings.hot_window) if "observations" in wanted else None,
+            history.newest(k, window) if window else None,
             _forecasts(work, k) if "forecasts" in wanted else None,
             _scores(work, k) if "scores" in wanted else None,
         )
 
     for rows in work.each_part("register", part):
-        store.write_series(rows.ids, freq["text"], freq["tz"], lease=lease)
+        store.write_series(job.fleet, rows.ids, freq["text"], freq["tz"], lease=lease)
         written["series"] += len(rows.ids)
         if rows.hot is not None:
             ids, ds, y = (rows.hot[name] for name in (job.id_col, job.time_col, job.target_col))
             written["observations"] += store.write_observations(
-                ids, ds, y, freq["text"], freq["tz"], lease=lease
+                job.fleet, ids, ds, y, freq["text"], freq["tz"], lease=lease
             )
         if rows.forecasts is not None:
             written["forecasts"] += store.write_forecasts(
@@ -166,13 +176,18 @@ def _write_rows(work: Work, store: Store, row: VersionRow, lease: Lease) -> dict
     return written
 
 
+def _window(work: Work) -> int:
+    """Return how many points of each series the store keeps: fewer of a large fleet."""
+    n_series: int = work.facts("snapshot")["n_series"]
+    return min(work.settings.hot_window, work.settings.sql_rows // max(n_series, 1))
+
+
 def _wanted(work: Work) -> set[str]:
-    """Return which rows go into the store: those of a fleet that is too large stay in Parquet alone."""
+    """Return what of a version goes into the store: what is too large stays in Parquet alone."""
     job, n = work.job, work.facts("snapshot")["n_series"]
     scores = work.facts("backtest")["models"]
     n_scores = sum(sum(name.endswith("_mean") for name in found) for found in scores.values())
     sizes = {
-        "observations": n * work.settings.hot_window,
         "forecasts": n * job.horizon * max(len(job.levels), 1) * len(job.models)
         if work.facts("forecast")["file"]
         else 0,

@@ -94,7 +94,7 @@ def _copy_future(work: Work, panel: Panel, schema: Schema) -> None:
     from pipelines.train.atomic import write_parquet
     from pipelines.train.inputs import to_arrow
 
-    frame = read_table(Path(work.job.future), work.job.time_col)
+    frame = read_table(Path(work.job.future), work.job.time_col, work.job.id_col)
     if work.job.id_col not in frame:
         raise InputError(f"{work.job.future}: column {work.job.id_col!r} is missing")
     future_exog(panel.ids, panel.end(), panel.freq, work.job.horizon, work.job.exog, frame, schema)

@@ -44,12 +44,12 @@ def columns(n: int) -> dict[str, np.ndarray]:
 
 def raw(store: Store, rows: dict[str, np.ndarray]) -> int:
     with writing(store._engine) as connection:
-        return write_rows(connection, Observation, rows, "replace")
+        return write_rows(connection, Observation, rows)
 
 
 def whole(store: Store, rows: dict[str, np.ndarray]) -> int:
     ids = np.char.add("s", rows["series_id"].astype(str)).astype(object)
-    return store.write_observations(ids, rows["ts"].view("M8[ms]"), rows["y"], "h")
+    return store.write_observations("bench", ids, rows["ts"].view("M8[ms]"), rows["y"], "h")
 
 
 def empty(store: Store) -> None:

@@ -62,8 +62,8 @@ def test_an_expired_lease_is_taken_over_and_its_fence_refused(store):
     for commit in (
         lambda: store.add_version("a", manifest(2), "m", lease=old),
         lambda: store.set_champion("a", row, None, lease=old),
-        lambda: store.write_series(["x"], "h", lease=old),
-        lambda: store.write_observations(["x"], [1], [1.0], 1, lease=old),
+        lambda: store.write_series("f", ["x"], "h", lease=old),
+        lambda: store.write_observations("f", ["x"], [1], [1.0], 1, lease=old),
         lambda: store.write_forecasts(row, predictions(), lease=old),
         lambda: store.write_scores(row, SCORES, lease=old),
         lambda: store.trim_forecasts("a", 1, lease=old),

@@ -391,6 +391,5 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_reading_runs_makes_no_file(tmp_path):
-    with pytest.raises(TrackingError, match="nothing was logged yet"):
-        runs(f"sqlite:///{tmp_path}/mlflow.db", "shop")
+    assert runs(f"sqlite:///{tmp_path}/mlflow.db", "shop").empty
     assert not list(tmp_path.iterdir())

@@ -67,11 +67,15 @@ class FakeStore:
         self._save()
         return new
 
-    def write_series(self, ids, freq, tz, lease):
-        self._write("series", [[str(i), freq] for i in ids], [0] * len(ids))
+    def write_series(self, fleet, ids, freq, tz, lease):
+        self._write("series", [[fleet, str(i), freq] for i in ids], [0] * len(ids))
 
-    def write_observations(self, ids, ds, y, freq, tz, lease):
-        return self._write("observations", list(zip(map(str, ids), map(str, ds), strict=True)), list(y))
+    def write_observations(self, fleet, ids, ds, y, freq, tz, lease):
+        keys = [[fleet, str(i), str(t)] for i, t in zip(ids, ds, strict=True)]
+        return self._write("observations", keys, list(y))
+
+    def trim_observations(self, fleet, last, lease):
+        return 0
 
     def write_forecasts(self, version, frame, id_col, time_col, lease):
         keys = list(zip(frame[id_col], map(str, frame[time_col]), strict=True))

@@ -33,7 +33,7 @@ def rows(url):
             table.name: [dict(row._mapping) for row in connection.execute(table.select())]
             for table in Base.metadata.sorted_tables
         }
-    names = {row["id"]: f"{row['key']} {row['freq']}" for row in found["series"]}
+    names = {row["id"]: f"{row['fleet']} {row['key']} {row['freq']}" for row in found["series"]}
     names_of_versions = {row["id"]: f"{row['fleet']} {row['version']}" for row in found["model_version"]}
     return {
         name: sorted(_plain(row, names, names_of_versions) for row in rows) for name, rows in found.items()

@@ -30,12 +30,14 @@ POINTS = [
     "file:.*.tmp/manifest.json", "file:models/sales/[0-9a-f]*",
     "file:forecasts.parquet", "file:report.parquet", "file:summary.json",
     # Inside a transaction, of the first partition and of the second.
-    "call:store.versions:_insert:1", "call:store.series:series_numbers:1",
+    "call:store.versions:_insert:1", "call:store.series:_add:1",
+    "call:store.observations:series_numbers:1",
     "call:store.observations:write_rows:2", "call:store.forecasts:write_rows:1",
     "call:store.forecasts:write_rows:4", "call:store.champions:_move:1",
     # After its commit.
     "call:store:Store.lease:1", "call:store:Store.add_version:1", "call:store:Store.write_series:1",
-    "call:store:Store.write_observations:1", "call:store:Store.write_forecasts:1",
+    "call:store:Store.write_observations:1", "call:store:Store.trim_observations:1",
+    "call:store:Store.write_forecasts:1",
     "call:store:Store.write_scores:1", "call:store:Store.write_scores:2", "call:store:Store.set_champion:1",
     "call:store:Store.trim_forecasts:1", "call:store:Store.set_tracking:1",
 ]  # fmt: skip
