@@ -39,6 +39,10 @@ def die() -> None:
 RENEWING = threading.Lock()
 
 
+# Longer than any test takes to say "go"; a test that forgets to must fail, not hang.
+WAIT_S = 120.0
+
+
 def renewing(self, renew=Lease.renew):
     with RENEWING:
         renew(self)
@@ -50,9 +54,10 @@ def stop() -> None:
 
 
 def wait() -> None:
-    """Say that we are there, and wait until we may go on."""
+    """Say that we are there, and wait until we may go on, but not for ever."""
     Path("there").touch()
-    while not Path("go").exists():
+    end = time.monotonic() + WAIT_S
+    while not Path("go").exists() and time.monotonic() < end:
         time.sleep(0.01)
 
 
@@ -102,6 +107,8 @@ def act_at(point: str, act: Callable[[], None]) -> None:
 
 def do(asked: dict[str, object]) -> None:
     """Be the process that was asked for; does not return."""
+    # A shell that runs tests in the background ignores it for all of them.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     output = os.open(asked["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.dup2(output, 1)
     os.dup2(output, 2)
