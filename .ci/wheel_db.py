@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from tests.services.postgres import postgres_server  # noqa: E402  # the checkout lends its server only
+from tests.services.postgres import postgres_server  # the checkout lends its server only
 
 
 def forecast(command: str, *arguments: str, code: int = 0) -> None:

@@ -47,9 +47,11 @@ def show_frame(frame: pd.DataFrame, title: str) -> None:
         table.add_row(*(_cell(value) for value in row))
     # A pipe has no width: a cell that is folded there cannot be searched for.
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
-    console.print(table)
-    if len(frame) > SHOWN_ROWS:
-        console.print(f"... {len(frame) - SHOWN_ROWS} more rows: use --out FILE or --json")
+    with console.capture() as printed:
+        console.print(table)
+        if len(frame) > SHOWN_ROWS:
+            console.print(f"... {len(frame) - SHOWN_ROWS} more rows: use --out FILE or --json")
+    click.echo(printed.get(), nl=False)  # rich itself would exit 1 where the reader of a pipe leaves
 
 
 def show_progress(steps: int, label: str) -> ProgressBar[int]:

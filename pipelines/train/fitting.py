@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.errors import TrainError
 from pipelines.train.atomic import read_json, write_bytes, write_json, write_parquet
 from pipelines.train.work import Work
 
@@ -37,7 +38,9 @@ def fit(work: Work) -> dict[str, Any]:
 
 def done(work: Work, k: int) -> dict[str, Any]:
     """Return what a finished partition left: chunks by alias, counts by status."""
-    found: dict[str, Any] = read_json(_marker(work, k))
+    found = read_json(_marker(work, k))
+    if not isinstance(found, dict) or not {"chunks", "statuses"} <= found.keys():
+        raise TrainError(f"{_marker(work, k)} is damaged (not what a stage leaves); start the job anew")
     return found
 
 

@@ -59,6 +59,8 @@ class Work:
     settings: Settings
     jobs: int
     progress: Progress
+    held: Callable[[], None] = lambda: None
+    """Raises once another trainer has the fleet: there is no use in going on."""
     read: list[Panel] = field(default_factory=list)
     """The panel, where this very process read the input: a resumed job reads partitions of the snapshot."""
 
@@ -121,6 +123,7 @@ class Work:
                 while ahead:
                     yield ahead.popleft().result()
                     self.progress.step()
+                    self.held()
                     ahead.extend(islice(rest, 1))
             finally:
                 pool.shutdown(cancel_futures=True)
