@@ -15,11 +15,12 @@ PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
 OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
+.PHONY: test-decoding rivals-decoding bench-decoding
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
   test-ops bench bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 $(BIN)/python:
 	@$(or $(PYTHON),false) -c '$(ABLE)' 2>/dev/null || { \
@@ -82,6 +83,20 @@ test-lowest: setup ## The fast tests on the oldest versions that pyproject.toml 
 	$(BIN)/uv pip sync --quiet --python $(VENV)-lowest/bin/python $(VENV)-lowest/requirements.txt
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(VENV)-lowest/bin/python -e .
 	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) -m "$(FAST)"
+
+test-decoding: setup ## The language models, every test
+	$(PYTEST) tests/decoding
+
+RIVALS_DECODING := .venv-rivals-decoding
+
+$(RIVALS_DECODING)/rivals.stamp: requirements/rivals-decoding.txt | $(VENV)/dev.stamp
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RIVALS_DECODING)
+	$(BIN)/uv pip install --quiet --python $(RIVALS_DECODING)/bin/python -r requirements/rivals-decoding.txt
+	@touch $@
+
+rivals-decoding: $(RIVALS_DECODING)/rivals.stamp ## What decoding is measured against; builds llama.cpp
+
+bench-decoding: rivals-decoding bench_decoding ## Decoding against its rivals and its floors
 
 bench: $(BENCHES) ## Every benchmark, one JSON each in bench-results/
 

@@ -113,10 +113,23 @@ class ModelConfig:
             No such file, no JSON, an unknown architecture, a setting that is missing or that we do not have.
         """
         path = Path(folder) / "config.json"
+        if not path.is_file():
+            raise CheckpointError(f"no config.json in {folder}")
+        return cls.from_file(path)
+
+    @classmethod
+    def from_file(cls, path: str | Path) -> ModelConfig:
+        """Read a `config.json`, which may lie alone.
+
+        Raises
+        ------
+        CheckpointError
+            As for `from_folder`.
+        """
         try:
-            settings = json.loads(path.read_text(encoding="utf-8"))
+            settings = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise CheckpointError(f"no config.json in {folder}") from None
+            raise CheckpointError(f"no file {path}") from None
         except (OSError, UnicodeDecodeError, json.JSONDecodeError) as fault:
             raise CheckpointError(f"{path} cannot be read: {fault}") from fault
         if not isinstance(settings, dict):

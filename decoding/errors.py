@@ -67,12 +67,15 @@ class MemoryPlanError(DecodingError):
     ----------
     needed, available
         In `unit`.
+    fix
+        What the caller can do about it.
     """
 
-    def __init__(self, what: str, needed: int, available: int, unit: str = "bytes") -> None:
+    def __init__(self, what: str, needed: int, available: int, unit: str = "bytes", fix: str = "") -> None:
         self.needed = needed
         self.available = available
-        super().__init__(f"{what} needs {needed:,} {unit}, {available:,} are there")
+        way_out = f"; {fix}" if fix else ""
+        super().__init__(f"{what} needs {needed:,} {unit}, {available:,} are there{way_out}")
 
 
 class UnsupportedError(DecodingError):

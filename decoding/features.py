@@ -21,8 +21,15 @@ FEATURES: Final[dict[str, dict[str, str]]] = {
     "continuous batching": {"numba": YES, "ort": YES},
     "chunked prefill": {"numba": YES, "ort": YES},
     "prefix reuse": {"numba": YES, "ort": YES},
-    "shared blocks": {"numba": YES, "ort": "slots are contiguous: a prefix is reused by a copy"},
-    "spill to a file": {"numba": YES, "ort": "slots are contiguous: there are no cold blocks"},
+    "prefix reuse without a copy": {
+        "numba": YES,
+        "ort": "its attention reads contiguous rows, one a request",
+    },
+    "spill to a file": {"numba": YES, "ort": YES},
+    "rope_pos apart from kv_index": {
+        "numba": YES,
+        "ort": "its attention counts positions from the row's start",
+    },
     "mixture of experts": {"numba": YES, "ort": "the graph has no router"},
     "equal to the last bit": {"numba": YES, "ort": "its kernels depend on the number of rows"},
     "layers over processes": {"numba": YES, "ort": "the graph is one"},

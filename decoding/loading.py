@@ -12,6 +12,7 @@ from decoding.config import ModelConfig
 from decoding.engine import Engine
 from decoding.errors import CheckpointError, ParamError
 from decoding.features import BACKENDS, require
+from decoding.memory import MemoryPlan, available_bytes, plan_memory
 from decoding.prompts import check_context
 from decoding.step import StepModel
 from decoding.tokenizer import Tokenizer
@@ -70,15 +71,17 @@ def load_engine(
     ------
     CheckpointError, TokenizerError, ParamError, UnsupportedError
         What cannot be read, is misspelt, or is not there.
+    MemoryPlanError
+        More than fits into the memory there is; nothing was read but `config.json`.
     """
     config = ModelConfig.from_folder(path)
     check_features(backend, config, weights, kv, spill_blocks > 0)
     context = check_context(config.context if context is None else context, config)
-    known = find_tokenizer(path, tokenizer)
-    if known is not None and known.vocab_size > config.vocab:
-        raise CheckpointError(
-            f"the tokenizer has {known.vocab_size} tokens, the model {config.vocab}: it is another model's"
-        )
+    plan = plan_engine(
+        config, weights=weights, kv=kv, context=context, max_batch=max_batch, kv_tokens=kv_tokens
+    )
+    plan.check(available_bytes())
+    known = find_tokenizer(path, tokenizer, config)
     sizes = {
         "weights": weights,
         "kv": kv,
@@ -95,6 +98,29 @@ def load_engine(
         spill_blocks=spill_blocks,
         **settings,
     )
+
+
+def plan_engine(
+    config: ModelConfig,
+    *,
+    weights: str = "fp32",
+    kv: str = "fp32",
+    context: int | None = None,
+    max_batch: int = 16,
+    kv_tokens: int | None = None,
+) -> MemoryPlan:
+    """Plan the memory of an engine; parameters are those of `load_engine`.
+
+    Raises
+    ------
+    ParamError
+        A parameter that cannot be used, by name.
+    """
+    context = check_context(config.context if context is None else context, config)
+    if kv_tokens is None:
+        return plan_memory(config, weights=weights, kv=kv, context=context, batch=max_batch)
+    tokens = n_blocks_for(context, max_batch, kv_tokens) * BLOCK_SIZE
+    return plan_memory(config, weights=weights, kv=kv, context=tokens)
 
 
 def open_model(path: str | Path, backend: str, processes: int, **sizes: Any) -> StepModel:  # noqa: ANN401  # of the back end
@@ -162,11 +188,24 @@ def n_cores() -> int:
     return os.cpu_count() or 1
 
 
-def find_tokenizer(path: str | Path, tokenizer: str | Path | None) -> Tokenizer | None:
-    """Return the tokenizer named, or the one beside the weights if there is one."""
-    if tokenizer is not None:
-        return Tokenizer(tokenizer)
-    return Tokenizer(path) if (Path(path) / "tokenizer.json").is_file() else None
+def find_tokenizer(path: str | Path, tokenizer: str | Path | None, config: ModelConfig) -> Tokenizer | None:
+    """Return the tokenizer named, or the one beside the weights if there is one.
+
+    Raises
+    ------
+    TokenizerError
+        It cannot be read.
+    CheckpointError
+        It is another model's.
+    """
+    if tokenizer is None and not (Path(path) / "tokenizer.json").is_file():
+        return None
+    known = Tokenizer(path if tokenizer is None else tokenizer)
+    if known.vocab_size > config.vocab:
+        raise CheckpointError(
+            f"the tokenizer has {known.vocab_size} tokens, the model {config.vocab}: it is another model's"
+        )
+    return known
 
 
 def eos_ids(path: str | Path, config: ModelConfig) -> tuple[int, ...]:

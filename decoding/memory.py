@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,8 +56,19 @@ class MemoryPlan:
             The numbers are attributes.
         """
         if available is not None and self.total > available:
-            what = f"{self.batch} sequences of {self.context} tokens with {self.weights:,} bytes of weights"
-            raise MemoryPlanError(what, self.total, available)
+            sequences = "1 sequence" if self.batch == 1 else f"{self.batch} sequences"
+            what = f"{sequences} of {self.context} tokens with {self.weights:,} bytes of weights"
+            raise MemoryPlanError(what, self.total, available, fix=self._fix(available))
+
+    def _fix(self, available: int) -> str:
+        """Say what would fit."""
+        room = available - self.weights - self.working
+        tokens = max(room, 0) * self.context * self.batch // self.kv
+        if tokens < 1:
+            return "the weights leave no room: take a lower precision, or a smaller model"
+        return (
+            f"{tokens:,} tokens of KV cache would fit: lower context, max_batch or kv_tokens, or take int8 KV"
+        )
 
     def __str__(self) -> str:
         rows = (
@@ -140,15 +151,56 @@ def plan_memory(
     )
 
 
-def plan_table(config: ModelConfig, contexts: Sequence[int], batches: Sequence[int]) -> str:
-    """Write weights by precision, and KV bytes by context, batch and precision, in GiB."""
+def plan_table(
+    config: ModelConfig,
+    contexts: Sequence[int],
+    batches: Sequence[int],
+    *,
+    kv: str = "fp32",
+    available: int | None = None,
+) -> str:
+    """Write weights by precision, KV by context, batch and precision, and all together, in GiB.
+
+    Parameters
+    ----------
+    kv
+        Precision of the KV cache in the sums.
+    available
+        Bytes; larger sums get a star. None: nobody knows.
+    """
     head = "  ".join(f"{name} {weight_bytes(config, name) / GIB:.3f} GiB" for name in PRECISIONS)
-    lines = [f"weights: {head}", "", "KV cache, GiB" + "".join(f"{kv:>12}" for kv in NUMBER_BYTES)]
-    for context in contexts:
-        for batch in batches:
-            sizes = [context * batch * kv_token_bytes(config, kv) / GIB for kv in NUMBER_BYTES]
-            lines.append(f"{batch:>4} x {context:>6}" + "".join(f"{size:>12.3f}" for size in sizes))
+    sizes = [(batch, context) for context in contexts for batch in batches]
+    caches = [
+        [context * batch * kv_token_bytes(config, each) for each in NUMBER_BYTES] for batch, context in sizes
+    ]
+    sums = [
+        [plan_memory(config, weights=name, kv=kv, context=context, batch=batch).total for name in PRECISIONS]
+        for batch, context in sizes
+    ]
+    lines = [
+        f"weights: {head}",
+        "",
+        *_sizes_table("KV cache, GiB", NUMBER_BYTES, sizes, caches, None),
+        "",
+        *_sizes_table(f"in all, {kv} KV, weights", PRECISIONS, sizes, sums, available),
+    ]
+    if available is not None:
+        lines += ["", f"there are {available / GIB:.3f} GiB; * does not fit"]
     return "\n".join(lines)
+
+
+def _sizes_table(
+    head: str,
+    columns: Iterable[str],
+    sizes: Sequence[tuple[int, int]],
+    rows: Sequence[Sequence[int]],
+    available: int | None,
+) -> Iterator[str]:
+    width = max(len(head), 22)
+    yield f"{head:<{width}}" + "".join(f"{column:>12} " for column in columns).rstrip()
+    for (batch, context), row in zip(sizes, rows, strict=True):
+        cells = [f"{n / GIB:>12.3f}{'*' if available is not None and n > available else ' '}" for n in row]
+        yield f"{f'{batch:>4} x {context:>7} tokens':<{width}}" + "".join(cells).rstrip()
 
 
 def available_bytes() -> int | None:

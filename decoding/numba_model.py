@@ -138,6 +138,11 @@ class NumbaModel:
         return int(self._kv[0].nbytes + self._kv_steps[0].nbytes)
 
     @property
+    def weight_bytes(self) -> int:
+        """Size of the packed matrices; 0 when closed."""
+        return 0 if self._weights is None else self._weights.n_bytes
+
+    @property
     def threads(self) -> int:
         """How many run a step."""
         return self._crew.n_threads
@@ -150,34 +155,7 @@ class NumbaModel:
         InputError
             A token, slot, place or block that does not exist; nothing is written then.
         """
-        if self._weights is None:
-            raise InputError("the model is closed")
-        n, shape = len(batch), self._shape
-        runs, wanted = np.empty((n, 2), np.int64), np.empty(n, np.int64)
-        n_runs, n_wanted = self._plan(batch, runs, wanted)
-        logits = np.empty((n_wanted, shape.vocab_padded), np.float32)
-        if n == 0:
-            return logits[:, : self._config.vocab]
-        cosines, sines = angles(self._frequencies, batch.rope_pos)
-        work = shapes.Work(
-            n=n,
-            tokens=batch.tokens.ctypes.data,
-            slot=batch.slot.ctypes.data,
-            kv_index=batch.kv_index.ctypes.data,
-            block_table=batch.block_table.ctypes.data,
-            max_blocks=batch.block_table.shape[1],
-            cosines=cosines.ctypes.data,
-            sines=sines.ctypes.data,
-            runs=runs.ctypes.data,
-            n_runs=n_runs,
-            wanted=wanted.ctypes.data,
-            n_wanted=n_wanted,
-            logits=logits.ctypes.data,
-        )
-        buffers, threads = self._buffers.reserve(n, n_wanted), self._crew.n_threads
-        weights, cache = self._addresses, self._cache
-        self._crew.run(lambda thread: forward(thread, threads, shape, weights, cache, work, buffers))
-        return logits[:, : self._config.vocab]
+        return self._run(batch, None, first=True, last=True)
 
     def copy_block(self, source: int, target: int) -> None:
         """Copy the keys and values of a whole block, in all layers."""
@@ -208,6 +186,56 @@ class NumbaModel:
         self._crew.close()
         self._weights = None
         self._kv, self._kv_steps = np.empty((0, 0), self._kv.dtype), np.empty((0, 0), np.float32)
+
+    def _run(self, batch: StepBatch, x: F32 | None, *, first: bool, last: bool) -> F32:
+        """Run the tokens through the layers there are.
+
+        Parameters
+        ----------
+        x
+            (n, hidden) what earlier layers made; None where `first`, which begins with the ids.
+        first, last
+            Whether the layers are the model's first, and its last.
+
+        Returns
+        -------
+        out
+            (wanted, vocabulary) logits of the last layers, (n, hidden) of others.
+        """
+        if self._weights is None:
+            raise InputError("the model is closed")
+        n, shape = len(batch), self._shape
+        runs, wanted = np.empty((n, 2), np.int64), np.empty(n, np.int64)
+        n_runs, n_wanted = self._plan(batch, runs, wanted)
+        logits = np.empty((n_wanted if last else 0, shape.vocab_padded), np.float32)
+        if n == 0:
+            return logits[:, : self._config.vocab]
+        cosines, sines = angles(self._frequencies, batch.rope_pos)
+        work = shapes.Work(
+            n=n,
+            tokens=batch.tokens.ctypes.data,
+            slot=batch.slot.ctypes.data,
+            kv_index=batch.kv_index.ctypes.data,
+            block_table=batch.block_table.ctypes.data,
+            max_blocks=batch.block_table.shape[1],
+            cosines=cosines.ctypes.data,
+            sines=sines.ctypes.data,
+            runs=runs.ctypes.data,
+            n_runs=n_runs,
+            wanted=wanted.ctypes.data,
+            n_wanted=n_wanted,
+            logits=logits.ctypes.data,
+        )
+        buffers, threads = self._buffers.reserve(n, n_wanted), self._crew.n_threads
+        stream = self._buffers.stream(n)
+        if x is not None:
+            stream[:] = 0  # the padding is read
+            stream[:, : shape.hidden] = x
+        weights, cache = self._addresses, self._cache
+        self._crew.run(
+            lambda thread: forward(thread, threads, shape, weights, cache, work, buffers, first, last)
+        )
+        return logits[:, : self._config.vocab] if last else stream[:, : shape.hidden].copy()
 
     def _plan(self, batch: StepBatch, runs: I64, wanted: I64) -> tuple[int, int]:
         longest = max(1, QUERIES // (self._config.n_heads // self._config.n_kv_heads))
@@ -251,6 +279,11 @@ class Buffers:
         at = {name: array.ctypes.data for name, array in self._arrays.items()}
         own_bytes = len(self._arrays["own"]) // self._threads
         return shapes.Buffers(**at, record_bytes=self._record_bytes, own_bytes=own_bytes)
+
+    def stream(self, n: int) -> F32:
+        """Return the residual stream (n, padded width) of the last step that room was reserved for."""
+        width = self._shape.hidden_padded
+        return self._arrays["x"][: n * width * 4].view(np.float32).reshape(n, width)
 
     def _sizes(self, n: int, n_wanted: int) -> dict[str, int]:
         shape, record = self._shape, self._record_bytes

@@ -7,18 +7,12 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from decoding.checkpoint import Checkpoint
 from decoding.config import ModelConfig
-from decoding.errors import InputError
-from decoding.kernels import shapes
-from decoding.kernels.stage import forward_stage
 from decoding.numba_model import DEFAULT_BLOCK_SIZE, NumbaModel
-from decoding.packing import aligned_zeros, load_packed
+from decoding.packing import load_packed
 from decoding.pipeline import PipelineModel
 from decoding.quantize import check_precision
-from decoding.rotary import angles
 from decoding.step import F32, StepBatch
 
 
@@ -68,40 +62,7 @@ class NumbaStage(NumbaModel):
 
     def run(self, batch: StepBatch, x: F32 | None) -> F32:
         """Run the tokens through the layers; see `Stage.run`."""
-        if self._weights is None:
-            raise InputError("the model is closed")
-        n, shape = len(batch), self._shape
-        if not self._is_last:
-            batch = replace(batch, want_logits=np.zeros(n, np.bool_))
-        runs, wanted = np.empty((n, 2), np.int64), np.empty(n, np.int64)
-        n_runs, n_wanted = self._plan(batch, runs, wanted)
-        logits = np.empty((n_wanted, shape.vocab_padded), np.float32)
-        stream = aligned_zeros(n * shape.hidden_padded * 4).view(np.float32).reshape(n, shape.hidden_padded)
-        if x is not None:
-            stream[:, : shape.hidden] = x
-        cosines, sines = angles(self._frequencies, batch.rope_pos)
-        work = shapes.Work(
-            n=n,
-            tokens=batch.tokens.ctypes.data,
-            slot=batch.slot.ctypes.data,
-            kv_index=batch.kv_index.ctypes.data,
-            block_table=batch.block_table.ctypes.data,
-            max_blocks=batch.block_table.shape[1],
-            cosines=cosines.ctypes.data,
-            sines=sines.ctypes.data,
-            runs=runs.ctypes.data,
-            n_runs=n_runs,
-            wanted=wanted.ctypes.data,
-            n_wanted=n_wanted,
-            logits=logits.ctypes.data,
-        )
-        buffers = self._buffers.reserve(n, n_wanted)._replace(x=stream.ctypes.data)
-        threads, weights, cache = self._crew.n_threads, self._addresses, self._cache
-        first, last = self._is_first, self._is_last
-        self._crew.run(
-            lambda thread: forward_stage(thread, threads, shape, weights, cache, work, buffers, first, last)
-        )
-        return logits[:, : self._config.vocab] if last else stream[:, : shape.hidden]
+        return self._run(batch, x, first=self._is_first, last=self._is_last)
 
 
 def load_pipeline(

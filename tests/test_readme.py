@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ forecast (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
+DECODING = re.findall(r"^\$ python -m decoding (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +51,20 @@ def test_commands_run_as_written_one_after_another(room, monkeypatch):
             continue
         result = CliRunner().invoke(main, line.split())
         assert result.exit_code == 0, f"{line}: {result.output}"
+
+
+@pytest.mark.slow
+def test_commands_of_decoding_run_as_written(monkeypatch):
+    from click.testing import CliRunner
+
+    from decoding.cli import main
+
+    monkeypatch.chdir(ROOT)
+    assert {line.split()[0] for line in DECODING} >= {"generate", "plan"}
+    for line in DECODING:
+        result = CliRunner().invoke(main, shlex.split(line))
+        assert result.exit_code == 0, f"{line}: {result.output}"
+        assert result.stdout.strip()
 
 
 def test_every_command_stands_in_the_readme():

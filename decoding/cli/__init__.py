@@ -12,8 +12,10 @@ from decoding.errors import DecodingError
 # Name, module and the line that `--help` shows; a test holds these to the commands themselves.
 COMMANDS: Final = {
     "bench": ("decoding.cli.bench", "Measure prefill and decode on one checkpoint."),
+    "export": ("decoding.cli.export", "Write a checkpoint as an ONNX graph."),
     "features": ("decoding.cli.features", "Show what each back end has."),
     "generate": ("decoding.cli.generate", "Go on with one or more prompts."),
+    "plan": ("decoding.cli.plan", "Show what a model takes in memory, before it is there."),
     "tokenize": ("decoding.cli.tokenize", "Show the token ids of a text, or the text of ids."),
 }
 

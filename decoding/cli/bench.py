@@ -39,11 +39,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Measure prefill and decode on one checkpoint, with random token ids and greedy answers."""
-    from decoding.engine import Engine
-
     rows = []
     load["context"] = load["context"] or prompt_tokens + num_predict
-    with Engine.load(**load, max_batch=max(batches), share_prefixes=False) as engine:
+    with options.open_engine(load, max_batch=max(batches), share_prefixes=False) as engine:
         measure(engine, 1, min(prompt_tokens, 8), 2)  # what compiles or maps does so here
         for batch in batches:
             taken = [measure(engine, batch, prompt_tokens, num_predict) for _ in range(rounds)]

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from decoding.engine import Engine
-    from decoding.output import Output
+    from decoding.output import Output, Piece
     from decoding.sampling.params import SamplingParams
+
+_MOST_AT_ONCE = 16
 
 
 @click.command("generate", short_help="Go on with one or more prompts.")
@@ -52,13 +54,11 @@ def command(
 
     The answer to one prompt is shown as it comes; counts and rates go to stderr.
     """
-    from decoding.engine import Engine
-
     asked: list[str | list[int]] = [*prompts, *map(parse_ids, ids)]
     if not asked:
         raise click.UsageError("give at least one --prompt, or --ids")
     params = make_params(others, max_new_tokens=num_predict, **sampling)
-    with Engine.load(**load) as engine:
+    with options.open_engine(load, max_batch=min(len(asked), _MOST_AT_ONCE)) as engine:
         if as_json:
             outputs = engine.generate(asked, params)
             click.echo(json.dumps([dataclasses.asdict(output) for output in outputs], ensure_ascii=False))
@@ -106,12 +106,17 @@ def show_stream(engine: Engine, prompt: str | list[int], params: SamplingParams)
     """Print an answer as it comes, after its prompt."""
     as_text = engine.tokenizer is not None
     click.echo(prompt if isinstance(prompt, str) else "", nl=False)
-    for piece in engine.stream(prompt, params):
-        click.echo(piece.text if as_text else " ".join([*map(str, piece.token_ids), ""]), nl=False)
-        if piece.output is not None:
-            last = piece.output
+    *_, last = (_show(piece, as_text) for piece in engine.stream(prompt, params))
     click.echo()
+    if last is None:
+        raise InputError("the stream ended without an answer")
     return last
+
+
+def _show(piece: Piece, as_text: bool) -> Output | None:
+    """Print a piece; the last one has the answer."""
+    click.echo(piece.text if as_text else " ".join([*map(str, piece.token_ids), ""]), nl=False)
+    return piece.output
 
 
 def shown(output: Output) -> str:

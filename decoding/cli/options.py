@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from decoding.features import BACKENDS
+
+if TYPE_CHECKING:
+    from decoding.engine import Engine
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -43,3 +46,20 @@ def loading(command: F) -> Callable[..., object]:
     for option in reversed(_LOADING):
         wrapped = option(wrapped)
     return wrapped
+
+
+def open_engine(load: dict[str, Any], *, max_batch: int, **settings: Any) -> Engine:  # noqa: ANN401  # those of Engine
+    """Say what the engine will take in memory, on stderr; then load it.
+
+    Raises
+    ------
+    DecodingError
+        As for `decoding.loading.load_engine`.
+    """
+    from decoding.config import ModelConfig
+    from decoding.loading import load_engine, plan_engine
+
+    planned = {name: load[name] for name in ("weights", "kv", "context")}
+    plan = plan_engine(ModelConfig.from_folder(load["path"]), max_batch=max_batch, **planned)
+    click.echo(plan, err=True)
+    return load_engine(**load, max_batch=max_batch, **settings)

@@ -106,20 +106,33 @@ def write_logits(team: Team, shape: Shape, weights: Weights, work: Work, buffers
 
 @large_kernel
 def forward(
-    thread: int, n_threads: int, shape: Shape, weights: Weights, cache: Cache, work: Work, buffers: Buffers
+    thread: int,
+    n_threads: int,
+    shape: Shape,
+    weights: Weights,
+    cache: Cache,
+    work: Work,
+    buffers: Buffers,
+    first: bool,
+    last: bool,
 ) -> None:
-    """Run the tokens of a step through all layers; write their keys and values, and the logits asked for.
+    """Run the tokens of a step through the layers of `shape`; write their keys and values.
 
     Parameters
     ----------
     thread, n_threads
         All threads 0 .. n_threads - 1 must be at it at the same time.
+    first
+        Begin with the embedding of the ids; else with what stands in ``buffers.x``.
+    last
+        Write the logits asked for; else leave the residual stream in ``buffers.x``.
     """
     team = join_team(thread, n_threads, work.n, buffers)
     width = shape.hidden_padded
-    for t in range(team.first, team.last):
-        token, row = peek_i32(work.tokens + t * 4), buffers.x + t * width * 4
-        read_row(shape.kind, weights.embedding, token, shape.hidden, width // BLOCK, row)
+    if first:
+        for t in range(team.first, team.last):
+            token, row = peek_i32(work.tokens + t * 4), buffers.x + t * width * 4
+            read_row(shape.kind, weights.embedding, token, shape.hidden, width // BLOCK, row)
     for layer in range(shape.n_layers):
         attention_layer(team, shape, weights, cache, work, buffers, layer)
         norm = weights.mlp_norm + layer * width * 4
@@ -128,4 +141,5 @@ def forward(
             apply_experts(team, shape, weights, work, buffers, layer)
         else:
             dense_layer(team, shape, weights, work, buffers, layer)
-    write_logits(team, shape, weights, work, buffers)
+    if last:
+        write_logits(team, shape, weights, work, buffers)

@@ -150,3 +150,51 @@ def test_bench_measures(where):
 def test_features_are_shown():
     assert run("features").stdout.strip() == table()
     assert json.loads(run("features", "--json").stdout) == FEATURES
+
+
+# As published with the weights of Llama-3.1-8B, without what does not change the shape.
+LLAMA_8B = {
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 4096,
+    "intermediate_size": 14336,
+    "max_position_embeddings": 131072,
+    "num_attention_heads": 32,
+    "num_hidden_layers": 32,
+    "num_key_value_heads": 8,
+    "rope_theta": 500000.0,
+    "vocab_size": 128256,
+}
+
+
+@pytest.mark.parametrize("alone", [True, False], ids=["file", "folder"])
+def test_plan_needs_nothing_but_the_config(tmp_path, alone):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(LLAMA_8B))
+    where = file if alone else tmp_path
+    shown = run("plan", "-m", where, "--context", 4096, "--batch", 1)
+    assert shown.exit_code == 0, shown.output
+    # 2 x 32 layers x 8 heads x 128 numbers x 4096 tokens = 2^28 numbers of 4, 2 or 1 bytes.
+    assert "   1 x    4096 tokens        1.000        0.500        0.258" in shown.stdout
+    said = json.loads(
+        run("plan", "-m", where, "--context", 4096, "--batch", 1, "--kv", "fp16", "--json").stdout
+    )
+    assert {plan["kv_bytes"] for plan in said["plans"]} == {1 << 29}
+    assert [plan["weights"] for plan in said["plans"]] == ["fp32", "int8", "int4"]
+    assert "131072 tokens" in run("plan", "-m", where).stdout
+    assert "context must be at least 1" in run("plan", "-m", where, "--context", 0).stderr
+    assert "no file" in run("plan", "-m", tmp_path / "nothing.json").stderr
+
+
+def test_the_plan_is_said_before_weights_are_read(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps(LLAMA_8B))
+    result = run("generate", "-m", tmp_path, "--ids", "3", "--context", 64, "--weights", "int4", "-n", 1)
+    assert "KV cache, 1 x 64 tokens" in result.stderr
+    assert "no weights" in result.stderr.splitlines()[-1] or "are there;" in result.stderr
+    result = run("generate", "-m", tmp_path, "--ids", "3", "--ids", "4")
+    assert result.exit_code == 1
+    assert "KV cache, 2 x 131072 tokens" in result.stderr
+
+
+def test_the_answer_follows_its_plan(where):
+    result = run("generate", *where, "-p", "def", "-n", 1)
+    assert result.stderr.splitlines()[3].startswith("total")

@@ -138,6 +138,7 @@ PROMPTS = st.lists(
 BASE = [[7, 8, 9] * 9, [7, 8, 9, 10] * 7, list(range(3, 30))]
 
 
+@pytest.mark.slow
 @given(
     wanted=PROMPTS,
     cut=st.fixed_dictionaries(

@@ -7,9 +7,11 @@ import shutil
 
 import pytest
 
+from decoding import loading
+from decoding.config import ModelConfig
 from decoding.engine import Engine
-from decoding.errors import CheckpointError, ParamError, TokenizerError
-from decoding.loading import BLOCK_SIZE, n_blocks_for, n_cores
+from decoding.errors import CheckpointError, MemoryPlanError, ParamError, TokenizerError
+from decoding.loading import BLOCK_SIZE, n_blocks_for, n_cores, plan_engine
 from tests.decoding import goldens
 
 
@@ -69,3 +71,18 @@ def test_the_cache_holds_whole_contexts_or_what_is_asked_for(folder):
         assert engine.model.n_blocks == 2
         assert engine.context == 128
     assert n_cores() >= 1
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_what_cannot_fit_is_refused_before_weights_are_read(folder, monkeypatch, processes):
+    plan = plan_engine(ModelConfig.from_folder(folder))
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr(loading, "available_bytes", lambda: plan.total - 1)
+    with pytest.raises(MemoryPlanError, match="lower context, max_batch or kv_tokens") as caught:
+        Engine.load(folder, processes=processes)
+    assert (caught.value.needed, caught.value.available) == (plan.total, plan.total - 1)
+
+
+def test_the_plan_of_an_engine_counts_whole_blocks(folder):
+    config = ModelConfig.from_folder(folder)
+    assert plan_engine(config, kv_tokens=BLOCK_SIZE + 1).kv == plan_engine(config, context=64, max_batch=1).kv

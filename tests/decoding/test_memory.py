@@ -72,7 +72,7 @@ def test_the_plan_prints_its_parts():
     assert "KV cache, 2 x 4096 tokens      2.000 GiB" in text
     assert text.splitlines()[-1].startswith("total")
     table = plan_table(LLAMA_8B, [4096], [1, 8])
-    assert "   1 x   4096       1.000       0.500       0.258" in table
+    assert "   1 x    4096 tokens        1.000        0.500        0.258" in table
     assert "fp32 29.9" in table
 
 
@@ -102,3 +102,21 @@ def test_what_is_available_is_the_least_of_the_limits(monkeypatch):
 def test_this_machine_has_some_memory():
     found = available_bytes()
     assert found is None or found > 1 << 20
+
+
+def test_the_refusal_says_what_would_fit():
+    plan = plan_memory(LLAMA_8B, weights="int4", context=4096, batch=2)
+    with pytest.raises(MemoryPlanError, match="2,048 tokens of KV cache would fit: lower context"):
+        plan.check(plan.weights + plan.working + GIB // 2)
+    with pytest.raises(MemoryPlanError, match="leave no room: take a lower precision"):
+        plan.check(plan.weights)
+
+
+def test_the_table_marks_what_does_not_fit():
+    table = plan_table(LLAMA_8B, [4096], [1, 16], kv="int8", available=8 * GIB)
+    last = next(line for line in reversed(table.splitlines()) if "16 x" in line)
+    assert [cell.endswith("*") for cell in last.split()[-3:]] == [True, True, True]
+    alone = table.splitlines()[-4]
+    assert [cell.endswith("*") for cell in alone.split()[-3:]] == [True, True, False]
+    assert table.endswith("there are 8.000 GiB; * does not fit")
+    assert "*" not in plan_table(LLAMA_8B, [4096], [1])
