@@ -1,0 +1,314 @@
+r"""Exact Gaussian likelihood of regressions with ARMA errors and gaps, a parameter vector a SIMD lane.
+
+Data w (n,) follow a(L)(w_t - z_t' beta) = b(L) e_t. Given the presample sums x of
+`arma_presample`, the innovations are linear in the data with a unit Jacobian,
+
+.. math:: e(x) = e_0 - H x, \quad e_0 = b(L)^{-1} a(L) w \text{ from zeros}, \quad
+          H_{ti} = h_{t-i}, \; h = b(L)^{-1},
+
+and x has covariance V. Integrating x out leaves, with :math:`M = H'H = LL'` and :math:`R R' = I + L'VL`,
+
+.. math:: \log|\Omega| = \log|I + L'VL|, \quad
+          w'\Omega^{-1}w = e_0'e_0 - c'c + d'd, \quad c = L^{-1}H'e_0, \; d = R^{-1}c .
+
+Nothing is iterated until it settles: there is no tolerance but the point from which h is below rounding.
+The cost is O(n) a lag that is there and O(m^3 / 3) once, so that seasonal models pay for their few lags and
+not for their degree. H'e_0 is the first m rows of the adjoint filter; M follows from its first
+column by displacement.
+
+A regressor, the mean, and a missing point (a column that is one there and zero elsewhere, differenced as
+the data are) are columns like w: their inner products in the metric of Omega give beta and
+the sum of squares by least squares. A missing point also adds log of its pivot to the determinant, which
+makes the likelihood that of what is observed.
+
+Sources: Newbold (1974), Biometrika 61, and Ljung and Box (1979), Biometrika 66 (presample values); Ljung
+(1989), "A note on the estimation of missing values in time series", Communications in Statistics 18, and
+Gomez, Maravall and Pena (1999), Journal of Econometrics 88 (missing points as additive outliers, also with
+differences). Oracle: ``tests/oracles/arma.py``, dense matrices.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from forecast.kernels._jit import kernel, large_kernel, out_of_line
+from forecast.kernels.arma_filter import ar_filter, dot, ma_filter, response
+from forecast.kernels.arma_polynomial import Shape, polynomials
+from forecast.kernels.arma_presample import presample_cov
+from forecast.kernels.lane_algebra import (
+    cholesky,
+    congruence,
+    forward,
+    log_diagonal,
+    minus_dot,
+    plus_dot,
+)
+from forecast.kernels.simd import WIDTH, broadcast, fma, fnma, lane, load, store
+from forecast.types import F64, I64
+
+
+class Data(NamedTuple):
+    """One differenced series, ready for the likelihood."""
+
+    columns: F64
+    """(c, pad + n) behind zeros: missing points that differencing cuts, regressors, and last the series."""
+    n: int
+    n_flat: int
+    """First columns that are missing points."""
+    holes: I64
+    """(K,) first row that each of the other missing points moves."""
+    diff: F64
+    """Coefficients of the differences, 1 first."""
+    n_obs: int
+    """Observations in the likelihood."""
+
+
+class Places(NamedTuple):
+    """First rows of the parts of the buffer that all vectors live in; see `places` for their sizes."""
+
+    parcor: int
+    f: int
+    g: int
+    a: int
+    b: int
+    scratch: int
+    table: int
+    V: int
+    M: int
+    B: int
+    inverse: int
+    inverse_B: int
+    h: int
+    e: int
+    back: int
+    zeros: int
+    c: int
+    d: int
+    gram: int
+    inverse_gram: int
+    pi: int
+    ad: int
+    value: int
+    rows: int
+    """Rows of `h`, `back`, `pi` and of each column in `e`."""
+    size: int
+
+
+@large_kernel
+def places(shape: Shape, n: int, n_columns: int, n_holes: int, n_diff: int) -> Places:
+    """Where everything is, for series of up to n points."""
+    out_of_line()
+    m, pad = max(shape.ar_degree, shape.ma_degree), pad_of(shape)
+    rows, total, degree = n + 2 * pad + 2, n_columns + n_holes, max(m, pad) + 2
+    parcor = 0
+    f = parcor + max(shape.n_arma, 1)
+    g = f + max(shape.p, shape.q) + 1
+    a = g + max(shape.P, shape.Q) + 1
+    b = a + degree
+    scratch = b + degree
+    table = scratch + 3 * (shape.ar_degree + shape.ma_degree + 2) + m + 1
+    V = table + max(shape.ar_degree * (shape.ar_degree + 1) // 2, 1)
+    M = V + m * m + 1
+    B = M + 2 * m * m + 1
+    inverse = B + m * m + 1
+    inverse_B = inverse + m + 1
+    h = inverse_B + m + 1
+    e = h + rows
+    back = e + n_columns * rows
+    zeros = back + rows
+    c = zeros + 1
+    d = c + total * m + 1
+    gram = d + total * m + 1
+    inverse_gram = gram + total * total
+    pi = inverse_gram + total
+    ad = pi + (rows if n_holes > 0 else 1)
+    value = ad + degree + n_diff
+    size = value + 2
+    return Places(
+        parcor, f, g, a, b, scratch, table, V, M, B, inverse, inverse_B, h, e, back, zeros, c, d, gram, inverse_gram, pi, ad, value, rows, size,
+    )  # fmt: skip
+
+
+@kernel
+def pad_of(shape: Shape) -> int:
+    """Rows of zeros on either side of what is filtered."""
+    return max(shape.ar_degree, shape.ma_degree, 2)
+
+
+@large_kernel
+def _presample(shape: Shape, ar_lags: I64, ma_lags: I64, n: int, work: F64, at: Places) -> int:
+    """Factor M and I + L'VL; return how long h is. The determinant goes to row 1 of `value`."""
+    out_of_line()
+    full, pad = max(shape.ar_degree, shape.ma_degree), pad_of(shape)
+    m = min(full, n)
+    known = response(work, at.b, ma_lags, shape.n_ma, shape.ma_degree, n, pad, at.zeros, at.h, at.rows)
+    store(work, at.value + 1, broadcast(0.0))
+    if m == 0:
+        return known
+    presample_cov(shape, work, at.a, at.b, ar_lags, ma_lags, at.scratch, at.table, at.V)
+    _adjoint(shape, ma_lags, work, at, at.h + pad, known)
+    for i in range(m):
+        store(work, at.M + i * m, load(work, at.back + pad + i))
+    for i in range(1, m):
+        for j in range(1, i + 1):
+            x, y = load(work, at.h + pad + max(n - i, 0)), load(work, at.h + pad + max(n - j, 0))
+            store(work, at.M + i * m + j, fnma(x, y, load(work, at.M + (i - 1) * m + j - 1)))
+    for i in range(m):
+        for j in range(i + 1, m):
+            store(work, at.M + i * m + j, broadcast(0.0))
+    cholesky(work, at.M, m, m, at.inverse)
+    congruence(work, at.M, at.V, m, full, at.M + m * m, at.B)
+    cholesky(work, at.B, m, m, at.inverse_B)
+    log_diagonal(work, at.B, m, m, at.value + 1)
+    return known
+
+
+@large_kernel
+def _adjoint(shape: Shape, lags: I64, work: F64, at: Places, x: int, n: int) -> None:
+    """Write the adjoint filter of n rows from x on to rows pad.. of `back`, zeros behind it."""
+    out_of_line()
+    pad, m = pad_of(shape), max(shape.ar_degree, shape.ma_degree)
+    for row in range(pad + n, min(pad + n + pad + m + 1, at.rows)):
+        store(work, at.back + row, broadcast(0.0))
+    # Point t of the reversed recursion is row n - 1 - t.
+    ma_filter(work, x + n - 1, -1, at.b, lags, shape.n_ma, at.back + pad + n - 1, int(-1), int(0), n)
+
+
+@large_kernel
+def _project(shape: Shape, n: int, work: F64, at: Places, column: int) -> None:
+    """Rows `column` m.. of c and d, from the adjoint in `back`."""
+    out_of_line()
+    m, pad = min(max(shape.ar_degree, shape.ma_degree), n), pad_of(shape)
+    forward(work, at.M, m, m, at.inverse, at.back + pad, at.c + column * m)
+    forward(work, at.B, m, m, at.inverse_B, at.c + column * m, at.d + column * m)
+
+
+@large_kernel
+def _hole_adjoint(shape: Shape, lags: I64, n: int, hole: int, reach: int, work: F64, at: Places) -> None:
+    """Write the adjoint of the response to a missing point, which is `pi` from point `hole` on, to `back`.
+
+    Points before it are written as far as they reach, and the first m of them always.
+    """
+    out_of_line()
+    pad, m = pad_of(shape), max(shape.ar_degree, shape.ma_degree)
+    end, begin = min(n, hole + reach), max(0, hole - reach)
+    top = pad + end - 1
+    for row in range(top + 1, min(top + pad + m + 2, at.rows)):
+        store(work, at.back + row, broadcast(0.0))
+    ma_filter(work, at.pi + top - hole, -1, at.b, lags, shape.n_ma, at.back + top, -1, 0, end - hole)
+    ma_filter(work, at.zeros, 0, at.b, lags, shape.n_ma, at.back + top, -1, end - hole, end - begin)
+    for row in range(pad, pad + min(begin, m)):
+        store(work, at.back + row, broadcast(0.0))
+
+
+@large_kernel
+def _holes(shape: Shape, ma_lags: I64, data: Data, known: int, work: F64, at: Places) -> None:
+    """Inner products of the missing points among themselves: the first rows of the Gram matrix."""
+    out_of_line()
+    K, n, pad = len(data.holes), data.n, pad_of(shape)
+    m, total = min(max(shape.ar_degree, shape.ma_degree), n), K + data.columns.shape[0]
+    degree = shape.ar_degree + len(data.diff) - 1
+    for row in range(degree + 1):
+        store(work, at.ad + row, broadcast(0.0))
+    for j in range(len(data.diff)):
+        if data.diff[j] != 0.0:
+            for i in range(shape.ar_degree + 1):
+                store(
+                    work,
+                    at.ad + i + j,
+                    fma(broadcast(data.diff[j]), load(work, at.a + i), load(work, at.ad + i + j)),
+                )
+    for row in range(at.rows):
+        inside = pad <= row <= pad + min(degree, n - 1)
+        store(work, at.pi + row, load(work, at.ad + row - pad) if inside else broadcast(0.0))
+    ma_filter(work, at.pi + pad, 1, at.b, ma_lags, shape.n_ma, at.pi + pad, 1, 0, n)
+    # Responses and adjoints reach no further than h does.
+    reach = n if known >= n else min(n, known + degree + 1)
+    for j in range(K):
+        _hole_adjoint(shape, ma_lags, n, data.holes[j], reach, work, at)
+        _project(shape, n, work, at, j)
+        for i in range(j, K):
+            near = data.holes[i] < data.holes[j] + reach
+            store(work, at.gram + i * total + j, _meet(work, at, data, shape, i) if near else broadcast(0.0))
+    for j in range(K):
+        for i in range(j, K):
+            acc = minus_dot(work, at.c + i * m, at.c + j * m, m, load(work, at.gram + i * total + j))
+            store(work, at.gram + i * total + j, plus_dot(work, at.d + i * m, at.d + j * m, m, acc))
+
+
+@kernel
+def _meet(work: F64, at: Places, data: Data, shape: Shape, i: int) -> F64:
+    """Inner product of missing point i with the column whose adjoint is in `back`."""
+    acc, first = broadcast(0.0), at.back + pad_of(shape) + data.holes[i]
+    degree = shape.ar_degree + len(data.diff) - 1
+    for k in range(min(degree, data.n - 1 - data.holes[i]) + 1):
+        acc = fma(load(work, at.ad + k), load(work, first + k), acc)
+    return acc
+
+
+@large_kernel
+def _column(
+    shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, known: int, work: F64, at: Places, column: int
+) -> None:
+    """Filter column `column`, and write its row of the Gram matrix."""
+    out_of_line()
+    n, pad, K = data.n, pad_of(shape), len(data.holes)
+    m, total = min(max(shape.ar_degree, shape.ma_degree), n), K + data.columns.shape[0]
+    first, row = at.e + column * at.rows + pad, K + column
+    for k in range(pad):
+        store(work, first - 1 - k, broadcast(0.0))
+    ar_filter(data.columns[column], n, ar_lags, shape.n_ar, work, at.a, first)
+    ma_filter(work, first, 1, at.b, ma_lags, shape.n_ma, first, 1, 0, n)
+    _adjoint(shape, ma_lags, work, at, first, n if K > 0 else min(n, known + m))
+    _project(shape, n, work, at, row)
+    for j in range(K):
+        store(work, at.gram + row * total + j, _meet(work, at, data, shape, j))
+    for j in range(column + 1):
+        store(work, at.gram + row * total + K + j, dot(work, first, at.e + j * at.rows + pad, n))
+    for j in range(row + 1):
+        acc = minus_dot(work, at.c + row * m, at.c + j * m, m, load(work, at.gram + row * total + j))
+        store(work, at.gram + row * total + j, plus_dot(work, at.d + row * m, at.d + j * m, m, acc))
+
+
+@large_kernel
+def evaluate(shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, work: F64, at: Places) -> None:
+    """Likelihood at the partial autocorrelations in `parcor`.
+
+    Row 0 of `value` gets the generalised sum of squares S, row 1 log|Omega| of what is observed:
+    loglik = -(n_obs (log(2 pi S / n_obs) + 1) + log|Omega|) / 2. `gram` holds the Cholesky
+    factor of the Gram matrix of missing points, regressors and series.
+    """
+    out_of_line()
+    polynomials(shape, work, at.parcor, at.f, at.g, at.a, at.b, at.b - at.a)
+    known = _presample(shape, ar_lags, ma_lags, data.n, work, at)
+    total = len(data.holes) + data.columns.shape[0]
+    if len(data.holes) > 0:
+        _holes(shape, ma_lags, data, known, work, at)
+    for column in range(data.columns.shape[0]):
+        _column(shape, ar_lags, ma_lags, data, known, work, at, column)
+    cholesky(work, at.gram, total, total, at.inverse_gram)
+    rest = load(work, at.gram + total * total - 1)
+    store(work, at.value + 0, rest * rest)
+    log_diagonal(work, at.gram, len(data.holes) + data.n_flat, total, at.value + 1)
+
+
+@kernel
+def objective(work: F64, at: Places, k: int, n: int) -> float:
+    """Mean negative log-likelihood of lane k with beta and sigma2 at their best, constants left out."""
+    return float(0.5 * (np.log(work[at.value, k] / n) + work[at.value + 1, k] / n))
+
+
+@kernel
+def load_lanes(points: F64, first: int, work: F64, at: Places) -> None:
+    """Put points first.. into the lanes; the last one fills up."""
+    for k in range(WIDTH):
+        for i in range(points.shape[1]):
+            work[at.parcor + i, k] = points[min(first + k, len(points) - 1), i]
+
+
+@kernel
+def coefficient(work: F64, at: Places, total: int, column: int, k: int) -> float:
+    """Element of the factor of the Gram matrix that says what of the series lies along `column`."""
+    return float(lane(load(work, at.gram + (total - 1) * total + column), k))
