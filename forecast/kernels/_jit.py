@@ -14,7 +14,8 @@ import llvmlite.binding
 import numba
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic, models, overload, register_model
+from numba.extending import intrinsic as _intrinsic
+from numba.extending import models, overload, register_model
 
 __all__ = [
     "CACHED",
@@ -138,6 +139,11 @@ def kernel(fn: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", jit(fn))
 
 
+def intrinsic(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `fn(typing_context, *types) -> (signature, codegen)` a function that kernels call."""
+    return cast("Callable[..., Any]", _intrinsic(fn))
+
+
 @intrinsic
 def _mark_apart(_typing: Any) -> Any:
     """Forbid LLVM to inline the function that this is called in."""
@@ -153,7 +159,7 @@ def _nothing() -> None:
     """Stand in for `out_of_line` where nothing is compiled."""
 
 
-out_of_line = _mark_apart if COMPILED else _nothing
+out_of_line: Callable[[], None] = _mark_apart if COMPILED else _nothing
 """Call it first in a `large_kernel` to have it compiled once, and called, however often it is used.
 
 LLVM inlines what it likes, and a kernel that calls large ones in many places grows with their product:
@@ -166,7 +172,10 @@ def large_kernel(fn: Callable[P, R]) -> Callable[P, R]:
 
     A likelihood inlined into every step of a search took two minutes to compile; called, seconds.
     """
-    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS))
+    # Said, for numba hands the flag of a caller down to what it compiles for it.
+    jit = numba.njit(
+        cache=CACHED, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS), forceinline=False
+    )
     return cast("Callable[P, R]", jit(fn))
 
 

@@ -21,15 +21,33 @@ class Regression(NamedTuple):
     """How the columns of the likelihood come from the regressors."""
 
     R: F64
-    """(r, r) with Z = Q R: Q are the columns, Z the kept regressors; the upper half."""
+    """(>= r, >= r) with Z = Q R: Q are the columns, Z the kept regressors; the upper half."""
     offset: F64
-    """(r,) of Q, taken off the series."""
+    """(>= r,) of Q, taken off the series."""
     used: Bool
     """(k,) regressors kept."""
+    r: int
+    """How many are kept."""
     unit: float
     """Size of the series in the columns."""
     log_free: float
     """Log determinant of the first levels as functions of the free ones."""
+
+
+@kernel
+def product(x: F64, y: F64, n: int) -> float:
+    """Inner product of the first n."""
+    acc = 0.0
+    for t in range(n):
+        acc += x[t] * y[t]
+    return acc
+
+
+@kernel
+def add_to(x: F64, c: float, y: F64, n: int) -> None:
+    """Add c y to x, the first n of both."""
+    for t in range(n):
+        x[t] += c * y[t]
 
 
 @kernel
@@ -81,7 +99,7 @@ def _log_free(delta: F64, hole: Bool) -> float:
         first = first or hole[t]
     if not first and len(hole) >= k:
         return 0.0
-    rows, basis, found, total = np.zeros((len(hole), k)), np.zeros((k, k)), 0, 0.0
+    rows, basis, found, total = np.zeros((len(hole), k)), np.zeros((k + 1, k)), 0, 0.0
     for t in range(len(hole)):
         for j in range(k):
             rows[t, j] = 1.0 if t == j else 0.0
@@ -90,43 +108,81 @@ def _log_free(delta: F64, hole: Bool) -> float:
                     rows[t, j] -= delta[i] * rows[t - i, j]
         if hole[t] or found == k:
             continue
-        rest = rows[t].copy()
-        for _ in range(2):
-            for b in range(found):
-                rest -= np.sum(basis[b] * rest) * basis[b]
-        size = np.sqrt(np.sum(rest * rest))
-        if size > 1e-9 * max(1.0, np.sqrt(np.sum(rows[t] * rows[t]))):
-            basis[found] = rest / size
+        whole = np.sqrt(product(rows[t], rows[t], k))
+        rest = basis[found]
+        add_to(rest, 1.0, rows[t], k)
+        for i in range(2 * found):
+            add_to(rest, -product(basis[i % found], rest, k), basis[i % found], k)
+        size = np.sqrt(product(rest, rest, k))
+        if size > 1e-9 * max(1.0, whole):
             found, total = found + 1, total + np.log(size)
+        for j in range(k):
+            rest[j] = rest[j] / size if size > 1e-9 * max(1.0, whole) else 0.0
     return total if found == k else np.nan
 
 
 @large_kernel
-def _orthogonalise(Z: F64, sizes: F64, n: int, w: F64, R: F64, offset: F64, used: Bool) -> int:
-    """Replace columns of Z by orthonormal ones (times sqrt n), kept ones first, and regress w on them."""
+def _orthogonalise(Z: F64, sizes: F64, n: int, R: F64, used: Bool) -> int:
+    """Replace rows of Z by orthogonal ones of length sqrt n, kept ones first; return how many are kept."""
     out_of_line()
     kept = 0
     for j in range(Z.shape[0]):
-        size = np.sqrt(np.sum(Z[j, :n] * Z[j, :n]))
-        if kept < R.shape[0]:
-            R[:, kept] = 0.0
-        for _ in range(2):
-            for i in range(kept):
-                c = np.sum(Z[i, :n] * Z[j, :n]) / n
-                Z[j, :n] -= c * Z[i, :n]
-                R[i, kept] += c
-        rest = np.sqrt(np.sum(Z[j, :n] * Z[j, :n]))
+        size = np.sqrt(product(Z[j], Z[j], n))
+        for i in range(2 * kept):
+            c = product(Z[i % kept], Z[j], n) / n
+            add_to(Z[j], -c, Z[i % kept], n)
+            R[i % kept, kept] += c
+        rest = np.sqrt(product(Z[j], Z[j], n))
         used[j] = rest > max(_COLLINEAR * size, _CONSTANT * sizes[j]) and rest > 0.0
-        if used[j]:
-            R[kept, kept] = rest / np.sqrt(n)
-            Z[kept, :n] = Z[j, :n] * (np.sqrt(n) / rest)
-            kept += 1
-    for _ in range(2):
-        for i in range(kept):
-            c = np.sum(Z[i, :n] * w[:n]) / n
-            w[:n] -= c * Z[i, :n]
-            offset[i] += c
+        if not used[j]:
+            for i in range(kept):
+                R[i, kept] = 0.0
+            continue
+        R[kept, kept] = rest / np.sqrt(n)
+        for t in range(n):
+            Z[kept, t] = Z[j, t] * (np.sqrt(n) / rest)
+        kept += 1
     return kept
+
+
+@large_kernel
+def _regress(Z: F64, r: int, n: int, w: F64, offset: F64) -> None:
+    """Take off w what lies along the first r rows of Z, twice for the sake of rounding."""
+    out_of_line()
+    for i in range(2 * r):
+        c = product(Z[i % r], w, n) / n
+        add_to(w, -c, Z[i % r], n)
+        offset[i % r] += c
+
+
+@large_kernel
+def _missing(y: F64, X: F64, hole: Bool) -> int:
+    """Mark points without a value or with a regressor that is not finite; count them."""
+    out_of_line()
+    count = 0
+    for t in range(len(y)):
+        hole[t] = np.isnan(y[t])
+        for j in range(X.shape[0]):
+            hole[t] = hole[t] or not np.isfinite(X[j, t])
+        count += int(hole[t])
+    return count
+
+
+@large_kernel
+def _differenced(y: F64, X: F64, hole: Bool, d: int, D: int, s: int, w: F64, Z: F64, sizes: F64) -> None:
+    """Fill, difference, and without differences set to zero what is missing."""
+    out_of_line()
+    for j in range(-1, X.shape[0]):
+        row, source = (w, y) if j < 0 else (Z[j], X[j])
+        for t in range(len(y)):
+            row[t] = source[t]
+        fill(row, hole)
+        if j >= 0:
+            sizes[j] = np.sqrt(product(row, row, len(y)))
+        difference(row, d, D, s)
+        for t in range(len(y)):
+            if d + D == 0 and hole[t]:
+                row[t] = 0.0
 
 
 @large_kernel
@@ -144,38 +200,39 @@ def prepare(y: F64, X: F64, d: int, D: int, s: int, pad: int) -> tuple[Data, Reg
     """
     out_of_line()
     t, k, lost = len(y), X.shape[0], d + s * D
-    n = max(t - lost, 0)
-    hole = np.isnan(y)
-    for j in range(k):
-        hole |= ~np.isfinite(X[j])
-    w, Z, sizes = y.copy(), X.copy(), np.zeros(k)
-    fill(w, hole)
-    difference(w, d, D, s)
-    for j in range(k):
-        fill(Z[j], hole)
-        sizes[j] = np.sqrt(np.sum(Z[j] * Z[j]))
-        difference(Z[j], d, D, s)
-    if lost == 0:
-        for i in range(t):
-            if hole[i]:
-                w[i] = 0.0
-                Z[:, i] = 0.0
+    n, hole = max(t - lost, 0), np.zeros(t, dtype=np.bool_)
+    w, Z, sizes = np.empty(t), np.empty((k, t)), np.zeros(k)
+    missing = _missing(y, X, hole)
+    _differenced(y, X, hole, d, D, s, w, Z, sizes)
     R, offset, used = np.zeros((k, k)), np.zeros(k), np.zeros(k, dtype=np.bool_)
-    r = _orthogonalise(Z, sizes, n, w, R, offset, used)
-    size = np.sqrt(np.sum(w[:n] * w[:n]) / max(n, 1))
+    r = _orthogonalise(Z, sizes, n, R, used)
+    _regress(Z, r, n, w, offset)
+    size = np.sqrt(product(w, w, n) / max(n, 1))
     unit = size if size > 0.0 else 1.0
-    if lost == 0:
-        w[:n] = np.where(hole, 0.0, w[:n])
     delta = difference_polynomial(d, D, s)
-    early, later = np.sum(hole[:lost]), np.sum(hole[lost:])
-    columns, at = np.zeros((early + r + 1, pad + n)), 0
+    early = 0
     for i in range(min(lost, t)):
-        if hole[i]:
-            for j in range(lost - i, min(lost, n - 1 + lost - i) + 1):
-                columns[at, pad + i + j - lost] = delta[j]
-            at += 1
-    columns[early : early + r, pad:] = Z[:r, :n]
-    columns[early + r, pad:] = w[:n] / unit
-    holes = np.flatnonzero(hole[lost:]) if later > 0 else np.zeros(0, dtype=np.int64)
-    data = Data(columns, n, early, holes, delta, t - early - later - lost)
-    return data, Regression(R[:r, :r].copy(), offset[:r].copy(), used, unit, _log_free(delta, hole))
+        early += int(hole[i])
+    columns = np.zeros((early + r + 1, pad + n))
+    for j in range(r + 1):
+        for i in range(n):
+            keep = lost > 0 or not hole[i]
+            columns[early + j, pad + i] = (Z[j, i] if j < r else w[i] / unit) if keep else 0.0
+    holes = np.zeros(missing - early, dtype=np.int64)
+    _place_holes(hole, lost, n, pad, delta, columns, holes)
+    data = Data(columns, n, early, holes, delta, t - missing - lost)
+    return data, Regression(R, offset, used, r, unit, _log_free(delta, hole))
+
+
+@kernel
+def _place_holes(hole: Bool, lost: int, n: int, pad: int, delta: F64, columns: F64, holes: I64) -> None:
+    """Write the columns of missing points that differencing cuts, and where the others begin."""
+    early, later = 0, 0
+    for t in range(len(hole)):
+        if hole[t] and t < lost:
+            for i in range(max(0, t - lost), min(n, t + 1)):
+                columns[early, pad + i] = delta[lost + i - t]
+            early += 1
+        elif hole[t]:
+            holes[later] = t - lost
+            later += 1

@@ -7,19 +7,22 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
-from forecast.kernels.arima_data import Regression, prepare
-from forecast.kernels.arma_likelihood import Data, Places, evaluate, load_lanes, pad_of, places
+from forecast.kernels.arima_data import Regression, prepare, product
+from forecast.kernels.arma_end import end_innovations
+from forecast.kernels.arma_likelihood import Data, Places, pad_of, places
 from forecast.kernels.arma_polynomial import Shape, shape_of
 from forecast.kernels.arma_search import (
+    DONE,
+    STEP,
     Search,
-    climb,
-    derivatives,
-    factor,
+    advance,
+    begin,
+    place_point,
     search_space,
-    solve,
     values_at,
 )
 from forecast.kernels.arma_start import hannan_rissanen, plain_starts
+from forecast.kernels.curvature import factor, solve
 from forecast.kernels.simd import buffer
 from forecast.types import F64, I64, U8, Bool
 
@@ -29,8 +32,6 @@ FITTED, TOO_SHORT, CONSTANT, FAILED, NOT_CONVERGED = 0, 1, 2, 3, 4
 # Parameters this far out are on the edge of the parameter space (1 - |k| < 1e-5): they are held there while the
 # others get their standard errors.
 _AT_EDGE = 6.0
-# A search that ends this far out may have missed a maximum inside: it is begun a second time elsewhere.
-_SUSPECT = 3.0
 
 
 class Fits(NamedTuple):
@@ -47,6 +48,12 @@ class Fits(NamedTuple):
     """(n, k)"""
     cov: F64
     """(n, k + c, k + c) of the used beta, then the coefficients; NaN where the Hessian has no inverse."""
+    innovations: F64
+    """(n, largest q + s Q) the last ones, newest first, of series without gaps."""
+    innovation_cov: F64
+    """(n, the same twice) their covariance."""
+    known: U8
+    """(n,) 0: the two are not written, 1: the covariance is zero, and not written, 2: both are."""
     code: U8
 
 
@@ -70,62 +77,44 @@ def coefficients(shape: Shape, u: F64, out: F64) -> None:
         at += size
 
 
-@large_kernel
-def _start(shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, work: F64, rows: Places, at: Search) -> None:
-    """Put the best of some starting points into `at.u`, and the best of the others into `at.trial`."""
-    out_of_line()
+@kernel
+def _starts(shape: Shape, data: Data, at: Search) -> int:
+    """Write starting points to `at.points`; return how many."""
     pad = data.columns.shape[1] - data.n
     count = plain_starts(shape, at.points)
     own = np.zeros(shape.n_arma)
     if hannan_rissanen(shape, data.columns[-1, pad:], own):
         at.points[count, :] = own
         count += 1
-    values_at(shape, ar_lags, ma_lags, data, work, rows, count, at)
-    best = 0
-    for row in range(1, count):
-        if at.values[row] < at.values[best] or not np.isfinite(at.values[best]):
-            best = row
-    other = 1 if best == 0 else 0
-    for row in range(count):
-        if row != best and at.values[row] < at.values[other]:
-            other = row
-    at.u[:] = np.arctanh(at.points[best])
-    at.trial[:] = np.arctanh(at.points[other])
+    return count
 
 
 @large_kernel
-def _maximise(
-    shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, work: F64, rows: Places, at: Search, cov: bool
-) -> tuple[float, bool]:
-    """Search from the best start, and from another where the end is suspect."""
+def _next_points(shape: Shape, data: Data, at: Search, cov: bool, asked: int, count: int) -> int:
+    """Take what was evaluated; return how many points to evaluate next, 0 at the end."""
     out_of_line()
-    _start(shape, ar_lags, ma_lags, data, work, rows, at)
-    second = at.trial.copy()
-    value, done = climb(shape, ar_lags, ma_lags, data, work, rows, at, cov)
-    if done and (shape.n_arma == 0 or np.max(np.abs(at.u)) < _SUSPECT):
-        return value, done
-    kept = at.u.copy()
-    at.u[:] = second
-    again, done_again = climb(shape, ar_lags, ma_lags, data, work, rows, at, cov)
-    if again < value:
-        return again, done_again
-    at.u[:] = kept
-    derivatives(shape, ar_lags, ma_lags, data, work, rows, at, True)
-    return value, done
+    if asked == 0:
+        return _starts(shape, data, at)
+    if asked == 1:
+        return begin(at, count, data.n_obs)
+    return advance(at, data.n_obs, cov)
 
 
 @kernel
 def _jacobian(shape: Shape, u: F64) -> F64:
     """(k, k) derivatives of the coefficients by the point, by differences of 1e-5 (error 1e-10)."""
     k = len(u)
-    out, up, down, x = np.zeros((k, k)), np.zeros(k), np.zeros(k), u.copy()
+    out, up, down, x = np.zeros((k, k)), np.zeros(k), np.zeros(k), np.zeros(k)
+    for i in range(k):
+        x[i] = u[i]
     for i in range(k):
         x[i] = u[i] + 1e-5
         coefficients(shape, x, up)
         x[i] = u[i] - 1e-5
         coefficients(shape, x, down)
         x[i] = u[i]
-        out[:, i] = (up - down) / 2e-5
+        for j in range(k):
+            out[j, i] = (up[j] - down[j]) / 2e-5
     return out
 
 
@@ -141,14 +130,13 @@ def _arma_cov(shape: Shape, at: Search, n: int) -> tuple[F64, bool]:
         if edge and ar:
             return out, False
         at.free[i] = 0 if edge else 1
-    if not factor(at.H, at.free, 0.0, at.L):
+    if not factor(at.H, at.free, at.L):
         return out, False
     for i in range(k):
         if at.free[i] == 1:
-            e[:] = 0.0
-            e[i] = 1.0 / n
-            solve(at.L, e, at.step)
-            out[i, :] = at.step
+            for j in range(k):
+                e[j] = 1.0 / n if i == j else 0.0
+            solve(at.L, e, out[i])
     return out, True
 
 
@@ -162,29 +150,49 @@ def _covariance(
     plus what the parameters carry over through d beta / d u.
     """
     out_of_line()
-    k, r = len(at.u), len(made.offset)
+    k, r = len(at.u), made.r
     total = len(data.holes) + data.columns.shape[0]
     inner, fine = _arma_cov(shape, at, data.n_obs)
     if not fine:
         return
-    J, T = np.zeros((r + k, k)), _inverse(made.R)
-    J[r:] = _jacobian(shape, at.u)
+    J, T, slope = np.zeros((r + k, k)), _inverse(made.R, r), np.zeros((r, k))
+    own = _jacobian(shape, at.u)
     for i in range(k):
-        J[:r, i] = T @ (at.slopes[1 + 2 * i] - at.slopes[2 + 2 * i]) * (made.unit / 2e-4)
-    full = J @ inner @ J.T
+        for j in range(k):
+            J[r + j, i] = own[j, i]
+        for j in range(r):
+            slope[j, i] = (at.slopes[1 + 2 * i, j] - at.slopes[2 + 2 * i, j]) * (made.unit / (2.0 * STEP))
     F = np.zeros((r, r))
     for i in range(r):
         for j in range(i + 1):
-            F[i, j] = work[rows.gram + (total - 1 - r + i) * total + total - 1 - r + j, 0]
-    G = T @ _inverse(F.T.copy())
-    full[:r, :r] += (sigma2 * made.unit * made.unit) * (G @ G.T)
-    out[: r + k, : r + k] = 0.5 * (full + full.T)
+            F[j, i] = work[rows.gram + (total - 1 - r + i) * total + total - 1 - r + j, 0]
+    matrix_product(T, slope, J)
+    half, G, carried = _inverse(F, r), np.zeros((r, r)), np.zeros((r + k, k))
+    matrix_product(T, half, G)
+    matrix_product(J, inner, carried)
+    scale = sigma2 * made.unit * made.unit
+    for i in range(r + k):
+        for j in range(i + 1):
+            acc = product(carried[i], J[j], k)
+            if i < r:
+                acc += scale * product(G[i], G[j], r)
+            out[i, j], out[j, i] = acc, acc
 
 
 @kernel
-def _inverse(R: F64) -> F64:
-    """Inverse of an upper triangular matrix."""
-    n = len(R)
+def matrix_product(A: F64, B: F64, out: F64) -> None:
+    """Write A B to the head of `out`."""
+    for i in range(A.shape[0]):
+        for j in range(B.shape[1]):
+            acc = 0.0
+            for m in range(B.shape[0]):
+                acc += A[i, m] * B[m, j]
+            out[i, j] = acc
+
+
+@kernel
+def _inverse(R: F64, n: int) -> F64:
+    """Inverse of an upper triangular matrix, of its first n rows."""
     out = np.zeros((n, n))
     for j in range(n):
         out[j, j] = 1.0 / R[j, j]
@@ -213,8 +221,9 @@ def _bounds(y: F64, X: F64) -> tuple[int, int, int]:
 @kernel
 def _exactly_determined(y: F64, d: int, D: int, s: int) -> bool:
     """Whether all differences that can be had are the same."""
-    w = y.copy()
-    n = len(w)
+    n, w = len(y), np.empty(len(y))
+    for t in range(n):
+        w[t] = y[t]
     for k in range(d + D):
         stride = 1 if k < d else s
         for t in range(n - stride):
@@ -228,32 +237,13 @@ def _exactly_determined(y: F64, d: int, D: int, s: int) -> bool:
 
 
 @large_kernel
-def _fit_row(y: F64, X: F64, order: I64, row: int, cov: bool, out: Fits) -> int:
-    """Fit one series; return its code."""
+def _refusal(y: F64, X: F64, order: I64, count: int) -> int:
+    """Why a series with `count` observations cannot be fitted; FITTED if it can."""
     out_of_line()
     p, d, q, P, D, Q, s = order[0], order[1], order[2], order[3], order[4], order[5], order[6]
-    begin, end, count = _bounds(y, X)
     if count < d + s * D + p + q + P + Q + X.shape[0] + 2:
         return TOO_SHORT
-    if _exactly_determined(y, d, D, s):
-        return CONSTANT
-    ar_lags, ma_lags = np.zeros(p + s * P + 1, dtype=np.int64), np.zeros(q + s * Q + 1, dtype=np.int64)
-    shape = shape_of(p, q, P, Q, s, ar_lags, ma_lags)
-    data, made = prepare(y[begin:end].copy(), X[:, begin:end].copy(), d, D, s, pad_of(shape))
-    if data.n_obs < 1 or np.isnan(made.log_free):
-        return FAILED
-    rows = places(shape, data.n, data.columns.shape[0], len(data.holes), d + s * D)
-    work = buffer(rows.size)
-    at = search_space(shape.n_arma, len(made.offset))
-    value, done = _maximise(shape, ar_lags, ma_lags, data, work, rows, at, cov)
-    if not np.isfinite(value):
-        return FAILED
-    if not done:
-        return NOT_CONVERGED
-    load_lanes(at.points[:1], 0, work, rows)  # the lanes held its neighbours
-    evaluate(shape, ar_lags, ma_lags, data, work, rows)
-    _write(shape, data, made, work, rows, at, row, cov, out)
-    return FITTED
+    return CONSTANT if _exactly_determined(y, d, D, s) else FITTED
 
 
 @large_kernel
@@ -267,24 +257,52 @@ def _write(
     row: int,
     cov: bool,
     out: Fits,
-) -> None:
-    """Store the estimates of one row in the units of the data."""
+) -> int:
+    """Store the estimates of one row in the units of the data; return its code."""
     out_of_line()
+    if not np.isfinite(at.values[0]):
+        return FAILED
+    if at.mode[DONE] != 1:
+        return NOT_CONVERGED
     n = data.n_obs
     coefficients(shape, at.u, out.coefficients[row])
     sigma2 = work[rows.value, 0] / n
     out.n_used[row] = n
     out.sigma2[row] = sigma2 * made.unit * made.unit
     out.loglik[row] = made.log_free - n * (at.values[0] + 0.5 * np.log(2.0 * np.pi) + 0.5 + np.log(made.unit))
-    T, inside = _inverse(made.R), 0
-    beta = T @ (made.offset + made.unit * at.slopes[0])
+    T, inside = _inverse(made.R, made.r), 0
     for j in range(len(made.used)):
         out.used[row, j] = made.used[j]
         if made.used[j]:
-            out.beta[row, j] = beta[inside]
+            for i in range(inside, made.r):
+                out.beta[row, j] += T[inside, i] * (made.offset[i] + made.unit * at.slopes[0, i])
             inside += 1
     if cov:
+        out.known[row] = end_innovations(
+            shape, data, work, rows, at.slopes[0], made.unit, out.sigma2[row],
+            out.innovations[row], out.innovation_cov[row],
+        )  # fmt: skip
         _covariance(shape, data, made, work, rows, at, sigma2, out.cov[row])
+    return FITTED
+
+
+@large_kernel
+def _design(y: F64, X: F64, lo: int, hi: int, trend: int) -> tuple[F64, F64, int]:
+    """Levels and regressors from the first observed point of a series to the last, and how many there are."""
+    out_of_line()
+    more = trend % 2 + trend // 2
+    design = np.ones((more + X.shape[0], hi - lo))
+    for t in range(hi - lo):
+        if trend >= 2:
+            design[more - 1, t] = t + 1
+        for j in range(X.shape[0]):
+            design[more + j, t] = X[j, lo + t]
+    begin_at, end, count = _bounds(y[lo:hi], design)
+    out = np.empty((len(design), end - begin_at))
+    for j in range(len(design)):
+        for t in range(begin_at, end):
+            out[j, t - begin_at] = design[j, t]
+    return y[lo + begin_at : lo + end], out, count
 
 
 @large_kernel
@@ -304,15 +322,37 @@ def fit_rows(
     orders
         (n, 7) p, d, q, P, D, Q, s.
     cov
-        Whether to write `out.cov`.
+        Whether to write `out.cov` and the innovations.
+
+    Notes
+    -----
+    The likelihood is called in one place, and no deeper than need be: every function above it in the
+    tree of calls optimises it once more when it is compiled.
     """
     out_of_line()
-    more = trend % 2 + trend // 2
     for row in range(first, last):
-        lo, hi = indptr[row], indptr[row + 1]
-        design = np.ones((more + X.shape[0], hi - lo))
-        if trend >= 2:
-            design[more - 1] = np.arange(1, hi - lo + 1)
-        for j in range(X.shape[0]):
-            design[more + j] = X[j, lo:hi]
-        out.code[row] = _fit_row(y[lo:hi], design, orders[row], row, cov, out)
+        order = orders[row]
+        levels, design, count = _design(y, X, indptr[row], indptr[row + 1], trend)
+        out.code[row], out.n_used[row] = _refusal(levels, design, order, count), count
+        if out.code[row] != FITTED:
+            continue
+        ar_lags = np.zeros(order[0] + order[6] * order[3] + 1, dtype=np.int64)
+        ma_lags = np.zeros(order[2] + order[6] * order[5] + 1, dtype=np.int64)
+        shape = shape_of(order[0], order[2], order[3], order[5], order[6], ar_lags, ma_lags)
+        data, made = prepare(levels, design, order[1], order[4], order[6], pad_of(shape))
+        out.code[row] = FAILED
+        if data.n_obs < 1 or np.isnan(made.log_free):
+            continue
+        rows = places(shape, data.n, data.columns.shape[0], len(data.holes), len(data.diff) - 1)
+        work, at = buffer(rows.size), search_space(shape.n_arma, made.r)
+        asked, points = 0, 0
+        while True:
+            points = _next_points(shape, data, at, cov, asked, points)
+            asked += 1
+            last_one = points == 0
+            if last_one:  # the point by itself: its neighbours were in the lanes
+                points = place_point(at)
+            values_at(shape, ar_lags, ma_lags, data, work, rows, points, at)
+            if last_one:
+                break
+        out.code[row] = _write(shape, data, made, work, rows, at, row, cov, out)

@@ -45,8 +45,11 @@ from forecast.kernels.lane_algebra import (
     minus_dot,
     plus_dot,
 )
-from forecast.kernels.simd import WIDTH, broadcast, fma, fnma, lane, load, store
+from forecast.kernels.simd import WIDTH, broadcast, fma, fnma, lane, load, select_greater, store
 from forecast.types import F64, I64
+
+# Pivots of I + L'VL are at least 1; one below this is the work of rounding, next to the unit circle.
+_SOUND = 0.999
 
 
 class Data(NamedTuple):
@@ -161,6 +164,12 @@ def _presample(shape: Shape, ar_lags: I64, ma_lags: I64, n: int, work: F64, at: 
     cholesky(work, at.M, m, m, at.inverse)
     congruence(work, at.M, at.V, m, full, at.M + m * m, at.B)
     cholesky(work, at.B, m, m, at.inverse_B)
+    least = broadcast(1.0)
+    for i in range(m):
+        pivot = load(work, at.B + i * m + i)
+        least = select_greater(least, pivot, pivot, least)
+    # V is positive semidefinite. Where rounding has made it anything else, there is no likelihood.
+    store(work, at.value + 1, select_greater(broadcast(_SOUND), least, broadcast(np.inf), broadcast(0.0)))
     log_diagonal(work, at.B, m, m, at.value + 1)
     return known
 
@@ -173,7 +182,9 @@ def _adjoint(shape: Shape, lags: I64, work: F64, at: Places, x: int, n: int) -> 
     for row in range(pad + n, min(pad + n + pad + m + 1, at.rows)):
         store(work, at.back + row, broadcast(0.0))
     # Point t of the reversed recursion is row n - 1 - t.
-    ma_filter(work, x + n - 1, -1, at.b, lags, shape.n_ma, at.back + pad + n - 1, int(-1), int(0), n)
+    ma_filter(
+        work, x + n - 1, (-1), at.b, lags, shape.n_ma, at.back + pad + n - 1, (-1), 0, n
+    )
 
 
 @large_kernel
@@ -197,8 +208,10 @@ def _hole_adjoint(shape: Shape, lags: I64, n: int, hole: int, reach: int, work: 
     top = pad + end - 1
     for row in range(top + 1, min(top + pad + m + 2, at.rows)):
         store(work, at.back + row, broadcast(0.0))
-    ma_filter(work, at.pi + top - hole, -1, at.b, lags, shape.n_ma, at.back + top, -1, 0, end - hole)
-    ma_filter(work, at.zeros, 0, at.b, lags, shape.n_ma, at.back + top, -1, end - hole, end - begin)
+    ma_filter(
+        work, at.pi + top - hole, (-1), at.b, lags, shape.n_ma, at.back + top, (-1), 0, end - hole
+    )
+    ma_filter(work, at.zeros, 0, at.b, lags, shape.n_ma, at.back + top, (-1), end - hole, end - begin)
     for row in range(pad, pad + min(begin, m)):
         store(work, at.back + row, broadcast(0.0))
 
@@ -296,8 +309,9 @@ def evaluate(shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, work: F64, at
 
 @kernel
 def objective(work: F64, at: Places, k: int, n: int) -> float:
-    """Mean negative log-likelihood of lane k with beta and sigma2 at their best, constants left out."""
-    return float(0.5 * (np.log(work[at.value, k] / n) + work[at.value + 1, k] / n))
+    """Mean negative log-likelihood of lane k with beta and sigma2 at their best, constants left out; inf where rounding ate it."""
+    found = 0.5 * (np.log(work[at.value, k] / n) + work[at.value + 1, k] / n)
+    return float(found) if work[at.value, k] > 0.0 and np.isfinite(found) else np.inf
 
 
 @kernel

@@ -31,7 +31,6 @@ def _long_ar(w: F64, order: int, phi: F64) -> None:
         for t in range(lag, n):
             acc += w[t] * w[t - lag]
         r[lag] = acc
-    phi[:order] = 0.0
     rest = r[0]
     for k in range(order):
         if not rest > 0.0:
@@ -40,7 +39,8 @@ def _long_ar(w: F64, order: int, phi: F64) -> None:
         for j in range(k):
             acc -= phi[j] * r[k - j]
         c = acc / rest
-        old[:k] = phi[:k]
+        for j in range(k):
+            old[j] = phi[j]
         for j in range(k):
             phi[j] = old[j] - c * old[k - 1 - j]
         phi[k] = c
@@ -53,7 +53,8 @@ def parcor_of(c: F64, order: int) -> None:
     old = np.empty(max(order, 1))
     for r in range(order, 0, -1):
         k = min(max(c[r - 1], -_LARGEST), _LARGEST)
-        old[:r] = c[:r]
+        for j in range(r):
+            old[j] = c[j]
         c[r - 1] = k
         for j in range(r - 1):
             c[j] = (old[j] + k * old[r - 2 - j]) / (1.0 - k * k)

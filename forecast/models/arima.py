@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from forecast.errors import InputError
-from forecast.models.arima_records import Fitted, check_trend, default_trend, design, fit_rows, gated
+from forecast.models.arima_estimates import Estimates, Fitted, stacked
+from forecast.models.arima_records import asked, check_trend, default_trend, design, records_of
+from forecast.models.native_backend import fit_native
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Records
-from forecast.models.sarimax_backend import Order, differenced, fit_sarimax, quiet
+from forecast.models.sarimax import Order, differenced
+from forecast.models.sarimax_backend import fit_sarimax, quiet
 from forecast.models.triage import triage
-from forecast.types import F64, Status
+from forecast.types import F64, I64, Status
 
-BACKENDS = ("statsmodels",)
+BACKENDS = ("native", "statsmodels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,8 @@ class ARIMA:
         "n", "c" (constant), "t" (slope; with one difference: drift) or "ct". None: a constant where
         nothing is differenced, nothing otherwise.
     backend
-        "statsmodels": exact maximum likelihood by its SARIMAX, the reference.
+        "native": exact maximum likelihood by compiled kernels; "statsmodels": by its SARIMAX, the slow
+        reference.
 
     Raises
     ------
@@ -50,7 +56,7 @@ class ARIMA:
     seasonal_order: tuple[int, int, int] = (0, 0, 0)
     season_length: int | None = 1
     trend: str | None = None
-    backend: str = "statsmodels"
+    backend: str = "native"
     alias: str = "ARIMA"
 
     def __post_init__(self) -> None:
@@ -78,34 +84,54 @@ class ARIMA:
         order = self.resolved()
         trend = default_trend(order.d, order.D) if self.trend is None else self.trend
         found = triage(panel)
+        rows = np.flatnonzero(found.status < Status.GUARDED)
         scaled = replace(panel, values=found.values)
+        if self.backend == "statsmodels":
+            estimates = _reference(scaled, rows, order, trend, jobs)
+        else:
+            some = scaled if len(rows) == panel.n_series else scaled.take(rows)
+            estimates = fit_native(some, orders_of([order] * len(rows)), trend, jobs)
+        return records_of(panel, found, rows, estimates, Family.ARIMA, jobs)
 
-        def one(i: int) -> Fitted:
-            return fit_one(scaled, i, order, trend)
 
-        with quiet():
-            return fit_rows(panel, found, one, Family.ARIMA, jobs)
+def orders_of(orders: Sequence[Order]) -> I64:
+    """(n, 7) p, d, q, P, D, Q, s."""
+    return np.array([[o.p, o.d, o.q, o.P, o.D, o.Q, o.s] for o in orders], dtype=np.int64).reshape(-1, 7)
+
+
+def _reference(panel: Panel, rows: I64, order: Order, trend: str, jobs: int) -> Estimates:
+    with quiet():
+        return stacked(over_series(lambda i: fit_one(panel, i, order, trend), rows, jobs))
+
+
+def over_series(fit: Callable[[int], Fitted], rows: I64, jobs: int) -> list[Fitted]:
+    """Call `fit` for every row, `jobs` at a time."""
+    if jobs > 1 and rows.size > 1:
+        with ThreadPoolExecutor(jobs) as pool:
+            return list(pool.map(fit, rows.tolist()))
+    return [fit(int(row)) for row in rows]
 
 
 def fit_one(panel: Panel, i: int, order: Order, trend: str) -> Fitted:
-    """Fit series `i` of a panel in safe units; enter `quiet` around it."""
+    """Fit series `i` of a panel in safe units by the reference; enter `quiet` around it."""
     y, frame = panel.series(i), design(panel, i, trend)
+    columns = asked(panel, trend)
     observed = int((~np.isnan(y)).sum())
     needed = order.lost + order.n_arma + frame.X.shape[1] + 2
     if observed < needed:
         message = f"{order} needs {needed} observed points, got {observed}; naive instead"
-        return Fitted(None, frame, Status.TOO_SHORT, message)
+        return Fitted(None, columns, Status.TOO_SHORT, message)
     if _exactly_determined(y, order):
         message = f"the series is constant after {order.d} and {order.D} differences; naive instead"
-        return Fitted(None, frame, Status.CONSTANT, message)
+        return Fitted(None, columns, Status.CONSTANT, message)
     fit = fit_sarimax(y, frame.X, order)
     if fit is None:
-        return Fitted(None, frame, Status.FAILED, f"{order} could not be estimated; naive instead")
+        return Fitted(None, columns, Status.FAILED, f"{order} could not be estimated; naive instead")
     if not fit.converged:
         return Fitted(
-            None, frame, Status.NOT_CONVERGED, f"{order}: the search did not converge; naive instead"
+            None, columns, Status.NOT_CONVERGED, f"{order}: the search did not converge; naive instead"
         )
-    return gated(Fitted(fit, frame), y)
+    return Fitted(fit, columns)
 
 
 def _exactly_determined(y: F64, order: Order) -> bool:

@@ -18,6 +18,7 @@ from forecast.models.dynamics import fixed, integers, moving_average, recursion
 from forecast.models.initial_state import Equation, Start, start
 from forecast.models.panel import Panel
 from forecast.models.records import Form, Records, Transform
+from forecast.models.regression_filter import regression_innovations
 from forecast.types import F64, I64, Bool
 
 # Points handled at once, in whole series: arrays of 2 MB, so that what is computed a point stays in the
@@ -131,6 +132,7 @@ def innovations(records: Records, panel: Panel) -> tuple[F64, F64]:
         0, records.n_series, rec.a, rec.lags, np.array(records.sigma2), stationary, fixed(u), fixed(m),
         np.array(panel.indptr), skip, e, f,
     )  # fmt: skip
+    skip = regression_innovations(records, panel, rec.lags, u, skip, e, f)
     for i in np.flatnonzero(skip):
         at = slice(panel.indptr[i], panel.indptr[i + 1])
         run(equation(records, rec, int(i)), u[at], m[at], e[at], f[at])
@@ -185,7 +187,9 @@ def loglik(records: Records, panel: Panel, i: int) -> tuple[float, int]:
     return (np.nan, 0) if state is None else (state.loglik, state.n)
 
 
-def end_state(records: Records, panel: Panel) -> tuple[F64, F64, dict[int, F64]]:
+def end_state(
+    records: Records, panel: Panel, ends: tuple[Bool, F64, dict[int, F64]] | None = None
+) -> tuple[F64, F64, dict[int, F64]]:
     """Where the records stand after the data they were fitted on.
 
     Parameters
@@ -194,6 +198,9 @@ def end_state(records: Records, panel: Panel) -> tuple[F64, F64, dict[int, F64]]
         Only parameters are read, not the state.
     panel
         Series in the order of `records`, each from t = 1 on.
+    ends
+        Rows without gaps whose last innovations are known from the fit: (n,) which, (n, q) their means
+        newest first, and by row their covariances where not zero.
 
     Returns
     -------
@@ -209,11 +216,29 @@ def end_state(records: Records, panel: Panel) -> tuple[F64, F64, dict[int, F64]]
         rows = slice(first, first + some.n_series)
         levels[rows] = _last(u, data, rec.sizes[rows, 0], L)
         unsettled = np.isnan(levels[rows]).any(axis=1) | (rec.sizes[rows, 1] > 0)
+        if ends is not None:
+            unsettled &= ~ends[0][rows]
         for i in np.flatnonzero(unsettled).tolist():
             at = slice(data.indptr[i], data.indptr[i + 1])
             state = _settle(equation(records, rec, first + i), u[at], m[at])
             _store(first + i, state, levels, innov, cov)
+    if ends is not None:
+        _take_ends(ends, rec, innov, cov)
     return levels, innov, cov
+
+
+def _take_ends(
+    ends: tuple[Bool, F64, dict[int, F64]], rec: Recursions, innov: F64, cov: dict[int, F64]
+) -> None:
+    """Write the innovations that are known from the fit; levels without gaps are the data."""
+    known, means, spread = ends
+    width = min(innov.shape[1], means.shape[1])
+    innov[known, :width] = means[known, :width]
+    for i, P in spread.items():
+        if known[i]:
+            L, q = rec.sizes[i]
+            cov[i] = np.zeros((L + q, L + q))
+            cov[i][L:, L:] = P
 
 
 def blocks(records: Records, panel: Panel) -> Iterator[tuple[int, Records, Panel]]:
