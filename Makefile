@@ -13,10 +13,11 @@ FAST := not slow and not bench and not ops
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
+CORE_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_core_*.py))
 OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
-  test-ops bench bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
+  test-ops rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +83,18 @@ test-lowest: setup ## The fast tests on the oldest versions that pyproject.toml 
 	$(BIN)/uv pip sync --quiet --python $(VENV)-lowest/bin/python $(VENV)-lowest/requirements.txt
 	$(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python $(VENV)-lowest/bin/python -e .
 	$(VENV)-lowest/bin/python -m pytest -n $(WORKERS) -m "$(FAST)"
+
+RIVALS := .venv-rivals
+
+$(RIVALS)/rivals.stamp: requirements/rivals.txt | $(BIN)/python
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RIVALS)
+	$(BIN)/uv pip install --quiet --python $(RIVALS)/bin/python -r requirements/rivals.txt
+	@touch $@
+
+rivals: $(RIVALS)/rivals.stamp ## The libraries that the benchmarks are measured against
+
+bench-core: setup rivals ## The numeric core against the rivals, one JSON each in bench-results/
+	@for each in $(CORE_BENCHES); do $(MAKE) --no-print-directory $$each || exit 1; done
 
 bench: $(BENCHES) ## Every benchmark, one JSON each in bench-results/
 

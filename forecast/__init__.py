@@ -67,7 +67,7 @@ __all__ = [  # noqa: PLE0604  # names are served by __getattr__
 ]
 
 
-def __getattr__(name: str) -> Any:  # any public name
+def __getattr__(name: str) -> Any:  # noqa: ANN401  # any public name
     if name not in _WHERE:
         raise AttributeError(f"module 'forecast' has no attribute {name!r}")
     value = getattr(import_module(_WHERE[name]), name)

@@ -15,7 +15,7 @@ from forecast.models.stationarity import stationarity_table
 
 
 def stationarity(
-    df: Any,  # a pandas frame, a pyarrow table, or what turns into one
+    df: Any,  # noqa: ANN401  # a pandas frame, a pyarrow table, or what turns into one
     freq: str | int | None = None,
     *,
     season_length: int | None = None,

@@ -77,14 +77,14 @@ class CrossValidation(pd.DataFrame):
 
 
 def cross_validation(
-    df: Any,  # a pandas frame, or what turns into one
-    model: Any = None,  # a model, or several
+    df: Any,  # noqa: ANN401  # a pandas frame, or what turns into one
+    model: Any = None,  # noqa: ANN401  # a model, or several
     h: int = 1,
     n_windows: int = 1,
     step_size: int | None = None,
     refit: bool | int = True,
-    level: Any = (80, 95),  # a number, several, or None
-    freq: Any = None,  # whatever pandas takes for an offset, or an int
+    level: Any = (80, 95),  # noqa: ANN401  # a number, several, or None
+    freq: Any = None,  # noqa: ANN401  # whatever pandas takes for an offset, or an int
     exog: Sequence[str] = (),
     season_length: int | None = None,
     input_size: int | None = None,

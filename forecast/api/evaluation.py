@@ -22,13 +22,13 @@ from forecast.types import F64, I64, Bool
 
 
 def evaluate(
-    cv: Any,  # a pandas frame, or what turns into one
-    metrics: Any = None,  # a function, a name, a Metric, or several
+    cv: Any,  # noqa: ANN401  # a pandas frame, or what turns into one
+    metrics: Any = None,  # noqa: ANN401  # a function, a name, a Metric, or several
     season_length: int | None = None,
-    train_df: Any = None,  # a pandas frame, or what turns into one
+    train_df: Any = None,  # noqa: ANN401  # a pandas frame, or what turns into one
     by: str | Sequence[str] | None = None,
     models: Sequence[str] | None = None,
-    freq: Any = None,  # whatever pandas takes for an offset, or an int
+    freq: Any = None,  # noqa: ANN401  # whatever pandas takes for an offset, or an int
     id_col: str = "unique_id",
     time_col: str = "ds",
     target_col: str = "y",

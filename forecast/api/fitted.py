@@ -43,7 +43,7 @@ class Fitted:
         self,
         h: int,
         level: float | Sequence[float] | None = None,
-        X_df: Any = None,  # a frame
+        X_df: Any = None,  # noqa: ANN401  # a frame
         *,
         intervals: Intervals = "gaussian",
         n_paths: int = 1000,
@@ -86,7 +86,7 @@ class Fitted:
         h: int,
         n_paths: int = 500,
         seed: int = 0,
-        X_df: Any = None,  # a frame
+        X_df: Any = None,  # noqa: ANN401  # a frame
     ) -> pd.DataFrame:
         """Draw sample paths of the future, with Gaussian innovations.
 
@@ -100,7 +100,7 @@ class Fitted:
 
         return simulate(self, h, n_paths, seed, X_df)
 
-    def update(self, new_df: Any) -> Fitted:  # a frame
+    def update(self, new_df: Any) -> Fitted:  # noqa: ANN401  # a frame
         """Return the models moved on over new data, without a refit: O(p) a point.
 
         The forecasts are the same as if the parameters had been filtered over the longer series. Series

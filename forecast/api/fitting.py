@@ -21,7 +21,7 @@ from forecast.models.spec import Model
 
 
 def fit(
-    df: Any,  # a pandas frame, a pyarrow table, or what turns into one
+    df: Any,  # noqa: ANN401  # a pandas frame, a pyarrow table, or what turns into one
     model: Model | Sequence[Model] | None = None,
     freq: str | int | None = None,
     exog: Sequence[str] = (),

@@ -25,7 +25,7 @@ def predict(
     fitted: Fitted,
     h: int,
     level: float | Sequence[float] | None,
-    X_df: Any,  # a frame
+    X_df: Any,  # noqa: ANN401  # a frame
     intervals: str,
     n_paths: int,
     seed: int,
@@ -49,7 +49,7 @@ def predict(
     return to_frame(records.ids, last_times(records), records.freq, h, columns, fitted.schema)
 
 
-def simulate(fitted: Fitted, h: int, n_paths: int, seed: int, X_df: Any) -> pd.DataFrame:  # a frame
+def simulate(fitted: Fitted, h: int, n_paths: int, seed: int, X_df: Any) -> pd.DataFrame:  # noqa: ANN401  # a frame
     """See `Fitted.simulate`."""
     h = check_horizon(h)
     future = _future(fitted, h, X_df)
@@ -66,7 +66,7 @@ def simulate(fitted: Fitted, h: int, n_paths: int, seed: int, X_df: Any) -> pd.D
     return frame
 
 
-def _long(records: Records, h: int, n_paths: int, fitted: Fitted, step: Any) -> pd.DataFrame:
+def _long(records: Records, h: int, n_paths: int, fitted: Fitted, step: Any) -> pd.DataFrame:  # noqa: ANN401
     one = to_frame(records.ids, last_times(records), records.freq, h, {}, fitted.schema)
     n = records.n_series
     where = (np.arange(n)[:, None] * h + step).ravel()
@@ -89,7 +89,7 @@ def last_times(records: Records) -> I64:
     return records.freq.times(records.start, records.nobs.astype(np.int64) - 1)
 
 
-def _future(fitted: Fitted, h: int, X_df: Any) -> Mapping[str, F64]:  # a frame
+def _future(fitted: Fitted, h: int, X_df: Any) -> Mapping[str, F64]:  # noqa: ANN401  # a frame
     records, schema = fitted.records[0], fitted.schema
     return future_exog(records.ids, last_times(records), records.freq, h, schema.exog, X_df, schema)
 

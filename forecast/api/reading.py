@@ -14,7 +14,7 @@ from forecast.models.schema import Schema
 
 
 def read_panel(
-    df: Any,  # a pandas frame, a pyarrow table, or what turns into one
+    df: Any,  # noqa: ANN401  # a pandas frame, a pyarrow table, or what turns into one
     freq: str | int | None,
     exog: Sequence[str],
     id_col: str,

@@ -52,7 +52,7 @@ def load(path: str | Path) -> Fitted:
     return Fitted(models, tuple(stored.records for stored in found.models), schema)
 
 
-def _rebuild(spec: Any, path: Path) -> Model:  # JSON
+def _rebuild(spec: Any, path: Path) -> Model:  # noqa: ANN401  # JSON
     name, arguments = spec.get("name"), spec.get("arguments")
     if name not in MODELS or not isinstance(arguments, dict):
         raise ArtifactError(

@@ -18,7 +18,7 @@ from forecast.models.records import Records
 from forecast.types import I64, Status
 
 
-def update(fitted: Fitted, new_df: Any) -> Fitted:  # a frame
+def update(fitted: Fitted, new_df: Any) -> Fitted:  # noqa: ANN401  # a frame
     """See `Fitted.update`."""
     schema, records = fitted.schema, fitted.records[0]
     new, seen = to_panel(

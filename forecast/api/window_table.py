@@ -116,7 +116,7 @@ def numbers(frame: pd.DataFrame, column: str) -> F64:
     return values
 
 
-def as_frame(data: Any) -> pd.DataFrame:  # anything that turns into a pandas frame
+def as_frame(data: Any) -> pd.DataFrame:  # noqa: ANN401  # anything that turns into a pandas frame
     """Return a pandas frame, from one or from what knows how to become one (an Arrow table)."""
     if isinstance(data, pd.DataFrame):
         return data

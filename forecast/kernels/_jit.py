@@ -8,7 +8,7 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
 import llvmlite.binding
 import numba
@@ -38,6 +38,8 @@ __all__ = [
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Node: TypeAlias = Any
+"""What numba and LLVM hand to a code generator."""
 
 # Reassociation lets LLVM vectorise sums. "nnan" and "ninf" stay out: with them
 # np.isnan() is compiled to False, and a gap in the data would pass unseen.
@@ -145,10 +147,10 @@ def intrinsic(fn: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @intrinsic
-def _mark_apart(_typing: Any) -> Any:
+def _mark_apart(_typing: Node) -> Node:
     """Forbid LLVM to inline the function that this is called in."""
 
-    def codegen(context: Any, builder: Any, _signature: Any, _args: Any) -> Any:
+    def codegen(context: Node, builder: Node, _signature: Node, _args: Node) -> Node:
         builder.function.attributes.add("noinline")
         return context.get_dummy_value()
 

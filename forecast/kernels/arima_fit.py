@@ -345,7 +345,7 @@ def fit_rows(
             continue
         rows = places(shape, data.n, data.columns.shape[0], len(data.holes), len(data.diff) - 1)
         work, at = buffer(rows.size), search_space(shape.n_arma, made.r)
-        asked, points = 0, 0
+        asked = points = row - row  # no literal: of one in a call numba compiles a copy of what is called
         while True:
             points = _next_points(shape, data, at, cov, asked, points)
             asked += 1
@@ -356,3 +356,5 @@ def fit_rows(
             if last_one:
                 break
         out.code[row] = _write(shape, data, made, work, rows, at, row, cov, out)
+        if len(levels) < indptr[row + 1] - indptr[row]:  # missing at an end
+            out.known[row] = 0

@@ -114,10 +114,10 @@ def response(
     for row in range(pad):
         store(work, h + row, broadcast(0.0))
     store(work, h + pad, broadcast(1.0))
-    known, chunk = 1, max(32, degree)
+    known, chunk, none = 1, max(32, degree), n - n
     while degree > 0 and known < n:
         end = min(n, known + chunk)
-        ma_filter(work, zeros, 0, b, lags, n_lags, h + pad, 1, known, end)
+        ma_filter(work, zeros, none, b, lags, n_lags, h + pad, none + 1, known, end)
         known = end
         top = broadcast(0.0)
         for row in range(pad + known - degree, pad + known):

@@ -11,6 +11,10 @@ and x has covariance V. Integrating x out leaves, with :math:`M = H'H = LL'` and
 .. math:: \log|\Omega| = \log|I + L'VL|, \quad
           w'\Omega^{-1}w = e_0'e_0 - c'c + d'd, \quad c = L^{-1}H'e_0, \; d = R^{-1}c .
 
+The origin of x is moved to :math:`x^0_t = a(L) w_t, t < m`, where e_0 begins with m zeros: then c is that of the moved
+e_0, and :math:`d = R^{-1}(c + L'x^0)`. From zero itself a series far from its mean would lose as many digits in
+e_0'e_0 - c'c as its level has.
+
 Nothing is iterated until it settles: there is no tolerance but the point from which h is below rounding.
 The cost is O(n) a lag that is there and O(m^3 / 3) once, so that seasonal models pay for their few lags and
 not for their degree. H'e_0 is the first m rows of the adjoint filter; M follows from its first
@@ -45,7 +49,7 @@ from forecast.kernels.lane_algebra import (
     minus_dot,
     plus_dot,
 )
-from forecast.kernels.simd import WIDTH, broadcast, fma, fnma, lane, load, select_greater, store
+from forecast.kernels.simd import WIDTH, Vec, broadcast, fma, fnma, lane, load, select_greater, store
 from forecast.types import F64, I64
 
 # Pivots of I + L'VL are at least 1; one below this is the work of rounding, next to the unit circle.
@@ -93,10 +97,15 @@ class Places(NamedTuple):
     inverse_gram: int
     pi: int
     ad: int
+    origin: int
     value: int
     rows: int
     """Rows of `h`, `back`, `pi` and of each column in `e`."""
     size: int
+    # Constants as fields: of a literal in a call numba compiles a copy of what is called.
+    none: int
+    ahead: int
+    behind: int
 
 
 @large_kernel
@@ -127,10 +136,11 @@ def places(shape: Shape, n: int, n_columns: int, n_holes: int, n_diff: int) -> P
     inverse_gram = gram + total * total
     pi = inverse_gram + total
     ad = pi + (rows if n_holes > 0 else 1)
-    value = ad + degree + n_diff
+    origin = ad + degree + n_diff
+    value = origin + m + 1
     size = value + 2
     return Places(
-        parcor, f, g, a, b, scratch, table, V, M, B, inverse, inverse_B, h, e, back, zeros, c, d, gram, inverse_gram, pi, ad, value, rows, size,
+        parcor, f, g, a, b, scratch, table, V, M, B, inverse, inverse_B, h, e, back, zeros, c, d, gram, inverse_gram, pi, ad, origin, value, rows, size, 0, 1, -1,
     )  # fmt: skip
 
 
@@ -182,18 +192,31 @@ def _adjoint(shape: Shape, lags: I64, work: F64, at: Places, x: int, n: int) -> 
     for row in range(pad + n, min(pad + n + pad + m + 1, at.rows)):
         store(work, at.back + row, broadcast(0.0))
     # Point t of the reversed recursion is row n - 1 - t.
-    ma_filter(
-        work, x + n - 1, (-1), at.b, lags, shape.n_ma, at.back + pad + n - 1, (-1), 0, n
-    )
+    ma_filter(work, x + n - 1, at.behind, at.b, lags, shape.n_ma, at.back + pad + n - 1, at.behind, at.none, n)
 
 
 @large_kernel
 def _project(shape: Shape, n: int, work: F64, at: Places, column: int) -> None:
-    """Rows `column` m.. of c and d, from the adjoint in `back`."""
+    """Rows `column` m.. of c and d, from the adjoint in `back` and the origin in `origin`."""
     out_of_line()
     m, pad = min(max(shape.ar_degree, shape.ma_degree), n), pad_of(shape)
-    forward(work, at.M, m, m, at.inverse, at.back + pad, at.c + column * m)
-    forward(work, at.B, m, m, at.inverse_B, at.c + column * m, at.d + column * m)
+    c, d = at.c + column * m, at.d + column * m
+    forward(work, at.M, m, m, at.inverse, at.back + pad, c)
+    for i in range(m):
+        acc = load(work, c + i)
+        for k in range(i, m):
+            acc = fma(load(work, at.M + k * m + i), load(work, at.origin + k), acc)
+        store(work, d + i, acc)
+    forward(work, at.B, m, m, at.inverse_B, d, d)
+
+
+@kernel
+def _set_origin(work: F64, at: Places, m: int, first: int) -> None:
+    """Move the first m rows from `first` on to `origin`, leaving zeros; none where `first` is negative."""
+    for i in range(m):
+        store(work, at.origin + i, load(work, first + i) if first >= 0 else broadcast(0.0))
+        if first >= 0:
+            store(work, first + i, broadcast(0.0))
 
 
 @large_kernel
@@ -208,10 +231,8 @@ def _hole_adjoint(shape: Shape, lags: I64, n: int, hole: int, reach: int, work: 
     top = pad + end - 1
     for row in range(top + 1, min(top + pad + m + 2, at.rows)):
         store(work, at.back + row, broadcast(0.0))
-    ma_filter(
-        work, at.pi + top - hole, (-1), at.b, lags, shape.n_ma, at.back + top, (-1), 0, end - hole
-    )
-    ma_filter(work, at.zeros, 0, at.b, lags, shape.n_ma, at.back + top, (-1), end - hole, end - begin)
+    ma_filter(work, at.pi + top - hole, at.behind, at.b, lags, shape.n_ma, at.back + top, at.behind, at.none, end - hole)
+    ma_filter(work, at.zeros, at.none, at.b, lags, shape.n_ma, at.back + top, at.behind, end - hole, end - begin)
     for row in range(pad, pad + min(begin, m)):
         store(work, at.back + row, broadcast(0.0))
 
@@ -236,9 +257,10 @@ def _holes(shape: Shape, ma_lags: I64, data: Data, known: int, work: F64, at: Pl
     for row in range(at.rows):
         inside = pad <= row <= pad + min(degree, n - 1)
         store(work, at.pi + row, load(work, at.ad + row - pad) if inside else broadcast(0.0))
-    ma_filter(work, at.pi + pad, 1, at.b, ma_lags, shape.n_ma, at.pi + pad, 1, 0, n)
+    ma_filter(work, at.pi + pad, at.ahead, at.b, ma_lags, shape.n_ma, at.pi + pad, at.ahead, at.none, n)
     # Responses and adjoints reach no further than h does.
     reach = n if known >= n else min(n, known + degree + 1)
+    _set_origin(work, at, m, at.behind)
     for j in range(K):
         _hole_adjoint(shape, ma_lags, n, data.holes[j], reach, work, at)
         _project(shape, n, work, at, j)
@@ -252,7 +274,7 @@ def _holes(shape: Shape, ma_lags: I64, data: Data, known: int, work: F64, at: Pl
 
 
 @kernel
-def _meet(work: F64, at: Places, data: Data, shape: Shape, i: int) -> F64:
+def _meet(work: F64, at: Places, data: Data, shape: Shape, i: int) -> Vec:
     """Inner product of missing point i with the column whose adjoint is in `back`."""
     acc, first = broadcast(0.0), at.back + pad_of(shape) + data.holes[i]
     degree = shape.ar_degree + len(data.diff) - 1
@@ -273,7 +295,8 @@ def _column(
     for k in range(pad):
         store(work, first - 1 - k, broadcast(0.0))
     ar_filter(data.columns[column], n, ar_lags, shape.n_ar, work, at.a, first)
-    ma_filter(work, first, 1, at.b, ma_lags, shape.n_ma, first, 1, 0, n)
+    _set_origin(work, at, m, first)
+    ma_filter(work, first, at.ahead, at.b, ma_lags, shape.n_ma, first, at.ahead, at.none, n)
     _adjoint(shape, ma_lags, work, at, first, n if K > 0 else min(n, known + m))
     _project(shape, n, work, at, row)
     for j in range(K):

@@ -193,7 +193,7 @@ def _bent_step(at: Search) -> bool:
             size = -1.0 if along < 0.0 else 1.0
         for j in range(k):
             at.step[j] += size * at.axes[j, i]
-    return escape
+    return bool(escape)
 
 
 @kernel

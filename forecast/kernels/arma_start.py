@@ -166,4 +166,4 @@ def plain_starts(shape: Shape, out: F64) -> int:
         for j in range(4):
             if sizes[j] > 0:
                 out[row, firsts[j]] = _PLAIN[row, j]
-    return _PLAIN.shape[0]
+    return len(_PLAIN)

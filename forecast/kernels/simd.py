@@ -35,11 +35,14 @@ WIDTH: int = SIMD_WIDTH
 Vec: TypeAlias = Any
 """WIDTH float64 lanes; has + - * / among its own kind."""
 
+Node: TypeAlias = Any
+"""What numba and LLVM hand to a code generator."""
+
 # Rows of a buffer begin on a cache line: a 64-byte load across two lines costs twice.
 _LINE = 64
 
 
-def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: Any) -> Any:
+def _row_pointer(context: Node, builder: Node, array_type: Node, array: Node, row: Node) -> Node:
     """Address of row `row` of an (n, WIDTH) array, as of a vector."""
     data = context.make_array(array_type)(context, builder, array).data
     offset = builder.mul(row, ir.Constant(row.type, WIDTH))
@@ -47,7 +50,7 @@ def _row_pointer(context: Any, builder: Any, array_type: Any, array: Any, row: A
     return builder.bitcast(address, ir.VectorType(ir.DoubleType(), WIDTH).as_pointer())
 
 
-def _vector_function(builder: Any, name: str, n_args: int) -> Any:
+def _vector_function(builder: Node, name: str, n_args: int) -> Node:
     """LLVM's function `name` on vectors, declared once a module."""
     vector, full = ir.VectorType(ir.DoubleType(), WIDTH), f"llvm.{name}.v{WIDTH}f64"
     known = builder.module.globals.get(full)
@@ -56,7 +59,7 @@ def _vector_function(builder: Any, name: str, n_args: int) -> Any:
 
 if COMPILED and WIDTH > 1:
 
-    class VecType(types.Type):  # type: ignore[misc]  # numba has no annotations
+    class VecType(types.Type):
         """The numba type of a vector."""
 
         def __init__(self) -> None:
@@ -66,26 +69,26 @@ if COMPILED and WIDTH > 1:
     _LANES = ir.VectorType(ir.DoubleType(), WIDTH)
 
     @register_model(VecType)
-    class VecModel(models.PrimitiveModel):  # type: ignore[misc]  # numba has no annotations
+    class VecModel(models.PrimitiveModel):
         """A vector is one LLVM value."""
 
-        def __init__(self, dmm: Any, fe_type: Any) -> None:
-            super().__init__(dmm, fe_type, _LANES)
+        def __init__(self, dmm: Node, fe_type: Node) -> None:
+            super().__init__(dmm, fe_type, _LANES)  # type: ignore[no-untyped-call]  # numba has none
 
     @intrinsic
-    def load(_typing: Any, buffer: Any, row: Any) -> Any:
+    def load(_typing: Node, buffer: Node, row: Node) -> Node:
         """Row `row` of an (n, WIDTH) buffer."""
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def codegen(context: Node, builder: Node, signature: Node, args: Node) -> Node:
             return builder.load(_row_pointer(context, builder, signature.args[0], *args), align=8)
 
         return vec_type(buffer, types.intp), codegen
 
     @intrinsic
-    def store(_typing: Any, buffer: Any, row: Any, value: Any) -> Any:
+    def store(_typing: Node, buffer: Node, row: Node, value: Node) -> Node:
         """Write row `row` of an (n, WIDTH) buffer."""
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        def codegen(context: Node, builder: Node, signature: Node, args: Node) -> Node:
             at = _row_pointer(context, builder, signature.args[0], args[0], args[1])
             builder.store(args[2], at, align=8)
             return context.get_dummy_value()
@@ -93,10 +96,10 @@ if COMPILED and WIDTH > 1:
         return types.void(buffer, types.intp, value), codegen
 
     @intrinsic
-    def broadcast(_typing: Any, value: Any) -> Any:
+    def broadcast(_typing: Node, value: Node) -> Node:
         """Every lane `value`."""
 
-        def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def codegen(_context: Node, builder: Node, _signature: Node, args: Node) -> Node:
             empty = ir.Constant(_LANES, ir.Undefined)
             one = builder.insert_element(empty, args[0], ir.Constant(ir.IntType(32), 0))
             zeros = ir.Constant(ir.VectorType(ir.IntType(32), WIDTH), [0] * WIDTH)
@@ -105,64 +108,64 @@ if COMPILED and WIDTH > 1:
         return vec_type(types.float64), codegen
 
     @intrinsic
-    def fma(_typing: Any, a: Any, b: Any, c: Any) -> Any:
+    def fma(_typing: Node, a: Node, b: Node, c: Node) -> Node:
         """Lanes a b + c, rounded once."""
 
-        def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def codegen(_context: Node, builder: Node, _signature: Node, args: Node) -> Node:
             return builder.call(_vector_function(builder, "fma", 3), args)
 
         return vec_type(a, b, c), codegen
 
     @intrinsic
-    def fnma(_typing: Any, a: Any, b: Any, c: Any) -> Any:
+    def fnma(_typing: Node, a: Node, b: Node, c: Node) -> Node:
         """Lanes c - a b, rounded once."""
 
-        def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def codegen(_context: Node, builder: Node, _signature: Node, args: Node) -> Node:
             return builder.call(_vector_function(builder, "fma", 3), [builder.fneg(args[0]), *args[1:]])
 
         return vec_type(a, b, c), codegen
 
     @intrinsic
-    def sqrt(_typing: Any, a: Any) -> Any:
+    def sqrt(_typing: Node, a: Node) -> Node:
         """Lanes of square roots."""
 
-        def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def codegen(_context: Node, builder: Node, _signature: Node, args: Node) -> Node:
             return builder.call(_vector_function(builder, "sqrt", 1), args)
 
         return vec_type(a), codegen
 
     @intrinsic
-    def select_greater(_typing: Any, a: Any, b: Any, yes: Any, no: Any) -> Any:
+    def select_greater(_typing: Node, a: Node, b: Node, yes: Node, no: Node) -> Node:
         """Lanes of `yes` where a > b, of `no` elsewhere (also where one of them is NaN)."""
 
-        def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def codegen(_context: Node, builder: Node, _signature: Node, args: Node) -> Node:
             return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[2], args[3])
 
         return vec_type(a, b, yes, no), codegen
 
     @intrinsic
-    def lane(_typing: Any, a: Any, index: Any) -> Any:
+    def lane(_typing: Node, a: Node, index: Node) -> Node:
         """One lane as a float."""
 
-        def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def codegen(_context: Node, builder: Node, _signature: Node, args: Node) -> Node:
             return builder.extract_element(args[0], args[1])
 
         return types.float64(a, types.intp), codegen
 
-    def _operator(name: str, symbol: Any) -> None:
+    def _operator(name: str, symbol: Node) -> None:
         """Give vectors the operator `symbol`, by the LLVM instruction `name`."""
 
         @intrinsic
-        def instruction(_typing: Any, a: Any, b: Any) -> Any:
-            def codegen(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        def instruction(_typing: Node, a: Node, b: Node) -> Node:
+            def codegen(_context: Node, builder: Node, _signature: Node, args: Node) -> Node:
                 return getattr(builder, name)(*args)
 
             return vec_type(a, b), codegen
 
-        def call(a: Any, b: Any) -> Any:
+        def call(a: Node, b: Node) -> Node:
             return instruction(a, b)
 
-        def implement(a: Any, b: Any) -> Any:
+        def implement(a: Node, b: Node) -> Node:
             return call if isinstance(a, VecType) and isinstance(b, VecType) else None
 
         overload(symbol)(implement)

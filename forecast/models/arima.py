@@ -86,7 +86,7 @@ class ARIMA:
         found = triage(panel)
         rows = np.flatnonzero(found.status < Status.GUARDED)
         scaled = replace(panel, values=found.values)
-        if self.backend == "statsmodels":
+        if self.backend == "statsmodels" or not rows.size:
             estimates = _reference(scaled, rows, order, trend, jobs)
         else:
             some = scaled if len(rows) == panel.n_series else scaled.take(rows)

@@ -22,7 +22,7 @@ def dumps(value: object, indent: int | None = None) -> bytes:
     return text.encode("ascii")
 
 
-def loads(data: bytes) -> Any:  # any JSON value
+def loads(data: bytes) -> Any:  # noqa: ANN401  # any JSON value
     """Parse strictly; `ValueError` for NaN, infinity, duplicate keys, bad UTF-8 and deep nesting."""
     try:
         return json.loads(data.decode(), object_pairs_hook=_unique, parse_constant=_refuse_constant)

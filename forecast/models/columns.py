@@ -64,7 +64,7 @@ def as_pandas(df: object, columns: Iterable[str]) -> pd.DataFrame:
     return frame
 
 
-def _table(stream: object) -> Any:  # a pyarrow table
+def _table(stream: object) -> Any:  # noqa: ANN401  # a pyarrow table
     try:
         return pa.table(stream)
     except (pa.ArrowInvalid, TypeError, ValueError):

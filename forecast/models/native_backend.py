@@ -110,10 +110,8 @@ def _estimates(out: Fits, orders: I64, asked: np.ndarray[tuple[int], np.dtype[np
     if out.cov.shape[1]:
         has = (out.code == FITTED) & (out.cov[:, 0, 0] > 0.0)
         cov = {i: out.cov[i, : k[i] + p[i], : k[i] + p[i]] for i in np.flatnonzero(has).tolist()}
-    width = q + orders[:, 6] * Q
-    spread = {
-        i: out.innovation_cov[i, : width[i], : width[i]] for i in np.flatnonzero(out.known == 2).tolist()
-    }
+    wide = q + orders[:, 6] * Q
+    spread = {i: out.innovation_cov[i, : wide[i], : wide[i]] for i in np.flatnonzero(out.known == 2).tolist()}
     return Estimates(
         orders, factors[0], factors[1], factors[2], factors[3], beta, used, np.tile(asked, (n, 1)),
         out.sigma2, out.loglik, out.n_used, cov, status, _messages(out, orders), out.innovations, spread,

@@ -1,4 +1,7 @@
-"""Gaussian likelihood of a regression with (seasonal) ARIMA errors and gaps, by dense matrices."""
+"""Gaussian likelihood of a regression with (seasonal) ARIMA errors and gaps, by dense matrices.
+
+In extended precision (64 bits of mantissa): next to a unit root the matrices are singular in double.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,34 @@ def coefficients(parcor):
     return c
 
 
+def solve(A, b):
+    """Gaussian elimination with partial pivoting."""
+    A, b = np.array(A, dtype=np.longdouble), np.array(b, dtype=np.longdouble)
+    for j in range(len(A)):
+        k = j + int(np.argmax(np.abs(A[j:, j])))
+        A[[j, k]], b[[j, k]] = A[[k, j]], b[[k, j]]
+        factor = A[j + 1 :, j] / A[j, j]
+        A[j + 1 :] -= factor[:, None] * A[j]
+        b[j + 1 :] -= factor * b[j]
+    x = np.zeros_like(b)
+    for j in range(len(A) - 1, -1, -1):
+        x[j] = (b[j] - A[j, j + 1 :] @ x[j + 1 :]) / A[j, j]
+    return x
+
+
+def whiten(C, b):
+    """L^-1 b and log|C| with L L' = C."""
+    L, b = np.array(C, dtype=np.longdouble), np.array(b, dtype=np.longdouble)
+    for j in range(len(L)):
+        assert L[j, j] > 0, "not positive definite"
+        L[j:, j] /= np.sqrt(L[j, j])
+        L[j + 1 :, j + 1 :] -= L[j + 1 :, j, None] * L[None, j + 1 :, j]
+    for j in range(len(L)):
+        b[j] /= L[j, j]
+        b[j + 1 :] -= L[j + 1 :, j, None] * b[j]
+    return b, 2 * np.log(np.diag(L)).sum()
+
+
 def autocovariances(ar, ma, n):
     """gamma_0 .. gamma_{n-1} for ascending polynomials ar, ma and unit innovations: Yule-Walker by solve."""
     p, q = len(ar) - 1, len(ma) - 1
@@ -25,46 +56,54 @@ def autocovariances(ar, ma, n):
         for j in range(p + 1):
             A[k, abs(k - j)] += ar[j]
         rhs[k] = sum(ma[j] * psi[j - k] for j in range(k, q + 1))
-    gamma = list(np.linalg.solve(A, rhs))
+    gamma = list(solve(A, rhs))
     while len(gamma) < n:
         gamma.append(-sum(ar[j] * gamma[-j] for j in range(1, p + 1)))
-    return np.array(gamma[:n])
+    return np.array(gamma[:n], dtype=np.longdouble)
+
+
+def free_levels(delta, seen):
+    """Log |determinant| that takes the free first levels to the first observations that determine them."""
+    k, n = len(delta) - 1, int(seen[-1]) + 1
+    F = np.zeros((n, k))
+    first = []
+    for t in range(n):
+        if t < k:
+            F[t, t] = 1.0
+        for j in range(1, k + 1):
+            F[t] -= delta[j] * F[t - j] if t >= k else 0.0
+        if t in seen and len(first) < k and np.linalg.matrix_rank(F[[*first, t]]) > len(first):
+            first.append(t)
+    return float(np.linalg.slogdet(F[first])[1]) if k else 0.0
 
 
 def loglik(ar, ma, delta, y, X=None):
     """Log-likelihood with sigma2 and beta at their best, beta, sigma2, and the observations counted.
 
-    With differences, that of the observations given the first ones that determine the free levels.
+    With differences, that of the observations given the first ones that determine the free levels. Missing
+    points are projected out: a basis N of the contrasts of the differenced series that they do
+    not touch, with |Omega of what is seen| = |N' Omega N| |D'D| for the differenced unit columns D.
     """
     n, k = len(y), len(delta) - 1
+    seen, missing = np.flatnonzero(~np.isnan(y)), np.flatnonzero(np.isnan(y))
+    X = np.zeros((n, 0)) if X is None else X
+
+    def differenced(x):
+        return np.convolve(x, delta)[k:n]
+
     i = np.arange(n - k)
     omega = autocovariances(ar, ma, n - k)[np.abs(i[:, None] - i[None, :])]
-    # y = F b + S w, w the differenced series.
-    F, S = np.zeros((n, k)), np.zeros((n, n - k))
-    for t in range(n):
-        if t < k:
-            F[t, t] = 1.0
-            continue
-        S[t, t - k] = 1.0
-        for j in range(1, k + 1):
-            F[t] -= delta[j] * F[t - j]
-            S[t] -= delta[j] * S[t - j]
-    seen = np.flatnonzero(~np.isnan(y))
-    first = []
-    for t in seen:
-        if len(first) < k and np.linalg.matrix_rank(F[[*first, t]]) > len(first):
-            first.append(int(t))
-    rest = [int(t) for t in seen if t not in first]
-    W = F[rest] @ np.linalg.inv(F[first]) if k else np.zeros((len(rest), 0))
-    R = S[rest] - W @ S[first]
-    C = R @ omega @ R.T
-    e = y[rest] - W @ y[first]
-    L = np.linalg.cholesky(C)
-    e, beta = np.linalg.solve(L, e), np.zeros(0)
-    if X is not None and X.shape[1]:
-        Z = np.linalg.solve(L, X[rest] - W @ X[first])
-        beta = np.linalg.lstsq(Z, e, rcond=None)[0]
+    D = np.array([differenced(unit) for unit in np.eye(n)[missing]]).reshape(len(missing), n - k).T
+    Q, R = np.linalg.qr(D, mode="complete")
+    N = Q[:, len(missing) :].astype(np.longdouble)
+    filled = np.interp(np.arange(n), seen, y[seen])
+    Z = np.array([differenced(x) for x in [*X.T, filled]]).T
+    white, logdet = whiten(N.T @ omega @ N, N.T @ Z)
+    Z, e, beta = white[:, :-1], white[:, -1], np.zeros(0)
+    if Z.shape[1]:
+        beta = solve(Z.T @ Z, Z.T @ e)
         e = e - Z @ beta
+    logdet = float(logdet) + 2 * np.log(np.abs(np.diag(R))).sum()
     m, squares = len(e), float(e @ e)
-    logdet = 2.0 * np.log(np.diag(L)).sum()
-    return -0.5 * (m * (np.log(2 * np.pi * squares / m) + 1.0) + logdet), beta, squares / m, m
+    value = -0.5 * (m * (np.log(2 * np.pi * squares / m) + 1.0) + logdet) + free_levels(delta, seen)
+    return value, beta.astype(float), squares / m, m
