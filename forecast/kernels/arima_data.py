@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
-from forecast.kernels.arma_likelihood import Data
+from forecast.kernels.arma_buffers import Data
 from forecast.types import F64, I64, Bool
 
 # A regressor is left out when what the others leave of it is smaller than this share of it: least squares
@@ -220,7 +220,8 @@ def prepare(y: F64, X: F64, d: int, D: int, s: int, pad: int) -> tuple[Data, Reg
             columns[early + j, pad + i] = (Z[j, i] if j < r else w[i] / unit) if keep else 0.0
     holes = np.zeros(missing - early, dtype=np.int64)
     _place_holes(hole, lost, n, pad, delta, columns, holes)
-    data = Data(columns, n, early, holes, delta, t - missing - lost)
+    low = np.zeros(missing + r + 1, dtype=np.int64)
+    data = Data(columns, n, early, holes, delta, t - missing - lost, low)
     return data, Regression(R, offset, used, r, unit, _log_free(delta, hole))
 
 

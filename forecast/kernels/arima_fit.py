@@ -8,8 +8,8 @@ import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.arima_data import Regression, prepare, product
+from forecast.kernels.arma_buffers import Data, Places, pad_of, places
 from forecast.kernels.arma_end import end_innovations
-from forecast.kernels.arma_likelihood import Data, Places, pad_of, places
 from forecast.kernels.arma_polynomial import Shape, shape_of
 from forecast.kernels.arma_search import (
     DONE,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
-from forecast.kernels.arma_likelihood import Data, Places, pad_of
+from forecast.kernels.arma_buffers import Data, Places, pad_of
 from forecast.kernels.arma_polynomial import Shape
 from forecast.types import F64
 

@@ -11,9 +11,9 @@ and x has covariance V. Integrating x out leaves, with :math:`M = H'H = LL'` and
 .. math:: \log|\Omega| = \log|I + L'VL|, \quad
           w'\Omega^{-1}w = e_0'e_0 - c'c + d'd, \quad c = L^{-1}H'e_0, \; d = R^{-1}c .
 
-The origin of x is moved to :math:`x^0_t = a(L) w_t, t < m`, where e_0 begins with m zeros: then c is that of the moved
-e_0, and :math:`d = R^{-1}(c + L'x^0)`. From zero itself a series far from its mean would lose as many digits in
-e_0'e_0 - c'c as its level has.
+The origin of x is moved to :math:`x^0_t = a(L) w_t, t < m`, where e_0 begins with m zeros: then c is that of
+the moved e_0, and :math:`d = R^{-1}(c + L'x^0)`. From zero itself a series far from its mean would lose as
+many digits in e_0'e_0 - c'c as its level has.
 
 Nothing is iterated until it settles: there is no tolerance but the point from which h is below rounding.
 The cost is O(n) a lag that is there and O(m^3 / 3) once, so that seasonal models pay for their few lags and
@@ -33,121 +33,28 @@ differences). Oracle: ``tests/oracles/arma.py``, dense matrices.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
+from forecast.kernels.arma_buffers import Data, Places, pad_of
 from forecast.kernels.arma_filter import ar_filter, dot, ma_filter, response
+from forecast.kernels.arma_gaps import gram_of_holes, meet
 from forecast.kernels.arma_polynomial import Shape, polynomials
 from forecast.kernels.arma_presample import presample_cov
+from forecast.kernels.arma_projection import adjoint, project, set_origin
 from forecast.kernels.lane_algebra import (
     cholesky,
     congruence,
-    forward,
+    envelope_cholesky,
     log_diagonal,
     minus_dot,
     plus_dot,
 )
-from forecast.kernels.simd import WIDTH, Vec, broadcast, fma, fnma, lane, load, select_greater, store
+from forecast.kernels.simd import WIDTH, broadcast, fnma, lane, load, select_greater, store
 from forecast.types import F64, I64
 
 # Pivots of I + L'VL are at least 1; one below this is the work of rounding, next to the unit circle.
 _SOUND = 0.999
-
-
-class Data(NamedTuple):
-    """One differenced series, ready for the likelihood."""
-
-    columns: F64
-    """(c, pad + n) behind zeros: missing points that differencing cuts, regressors, and last the series."""
-    n: int
-    n_flat: int
-    """First columns that are missing points."""
-    holes: I64
-    """(K,) first row that each of the other missing points moves."""
-    diff: F64
-    """Coefficients of the differences, 1 first."""
-    n_obs: int
-    """Observations in the likelihood."""
-
-
-class Places(NamedTuple):
-    """First rows of the parts of the buffer that all vectors live in; see `places` for their sizes."""
-
-    parcor: int
-    f: int
-    g: int
-    a: int
-    b: int
-    scratch: int
-    table: int
-    V: int
-    M: int
-    B: int
-    inverse: int
-    inverse_B: int
-    h: int
-    e: int
-    back: int
-    zeros: int
-    c: int
-    d: int
-    gram: int
-    inverse_gram: int
-    pi: int
-    ad: int
-    origin: int
-    value: int
-    rows: int
-    """Rows of `h`, `back`, `pi` and of each column in `e`."""
-    size: int
-    # Constants as fields: of a literal in a call numba compiles a copy of what is called.
-    none: int
-    ahead: int
-    behind: int
-
-
-@large_kernel
-def places(shape: Shape, n: int, n_columns: int, n_holes: int, n_diff: int) -> Places:
-    """Where everything is, for series of up to n points."""
-    out_of_line()
-    m, pad = max(shape.ar_degree, shape.ma_degree), pad_of(shape)
-    rows, total, degree = n + 2 * pad + 2, n_columns + n_holes, max(m, pad) + 2
-    parcor = 0
-    f = parcor + max(shape.n_arma, 1)
-    g = f + max(shape.p, shape.q) + 1
-    a = g + max(shape.P, shape.Q) + 1
-    b = a + degree
-    scratch = b + degree
-    table = scratch + 3 * (shape.ar_degree + shape.ma_degree + 2) + m + 1
-    V = table + max(shape.ar_degree * (shape.ar_degree + 1) // 2, 1)
-    M = V + m * m + 1
-    B = M + 2 * m * m + 1
-    inverse = B + m * m + 1
-    inverse_B = inverse + m + 1
-    h = inverse_B + m + 1
-    e = h + rows
-    back = e + n_columns * rows
-    zeros = back + rows
-    c = zeros + 1
-    d = c + total * m + 1
-    gram = d + total * m + 1
-    inverse_gram = gram + total * total
-    pi = inverse_gram + total
-    ad = pi + (rows if n_holes > 0 else 1)
-    origin = ad + degree + n_diff
-    value = origin + m + 1
-    size = value + 2
-    return Places(
-        parcor, f, g, a, b, scratch, table, V, M, B, inverse, inverse_B, h, e, back, zeros, c, d, gram, inverse_gram, pi, ad, origin, value, rows, size, 0, 1, -1,
-    )  # fmt: skip
-
-
-@kernel
-def pad_of(shape: Shape) -> int:
-    """Rows of zeros on either side of what is filtered."""
-    return max(shape.ar_degree, shape.ma_degree, 2)
 
 
 @large_kernel
@@ -161,7 +68,7 @@ def _presample(shape: Shape, ar_lags: I64, ma_lags: I64, n: int, work: F64, at: 
     if m == 0:
         return known
     presample_cov(shape, work, at.a, at.b, ar_lags, ma_lags, at.scratch, at.table, at.V)
-    _adjoint(shape, ma_lags, work, at, at.h + pad, known)
+    adjoint(shape, ma_lags, work, at, at.h + pad, known)
     for i in range(m):
         store(work, at.M + i * m, load(work, at.back + pad + i))
     for i in range(1, m):
@@ -185,105 +92,6 @@ def _presample(shape: Shape, ar_lags: I64, ma_lags: I64, n: int, work: F64, at: 
 
 
 @large_kernel
-def _adjoint(shape: Shape, lags: I64, work: F64, at: Places, x: int, n: int) -> None:
-    """Write the adjoint filter of n rows from x on to rows pad.. of `back`, zeros behind it."""
-    out_of_line()
-    pad, m = pad_of(shape), max(shape.ar_degree, shape.ma_degree)
-    for row in range(pad + n, min(pad + n + pad + m + 1, at.rows)):
-        store(work, at.back + row, broadcast(0.0))
-    # Point t of the reversed recursion is row n - 1 - t.
-    ma_filter(work, x + n - 1, at.behind, at.b, lags, shape.n_ma, at.back + pad + n - 1, at.behind, at.none, n)
-
-
-@large_kernel
-def _project(shape: Shape, n: int, work: F64, at: Places, column: int) -> None:
-    """Rows `column` m.. of c and d, from the adjoint in `back` and the origin in `origin`."""
-    out_of_line()
-    m, pad = min(max(shape.ar_degree, shape.ma_degree), n), pad_of(shape)
-    c, d = at.c + column * m, at.d + column * m
-    forward(work, at.M, m, m, at.inverse, at.back + pad, c)
-    for i in range(m):
-        acc = load(work, c + i)
-        for k in range(i, m):
-            acc = fma(load(work, at.M + k * m + i), load(work, at.origin + k), acc)
-        store(work, d + i, acc)
-    forward(work, at.B, m, m, at.inverse_B, d, d)
-
-
-@kernel
-def _set_origin(work: F64, at: Places, m: int, first: int) -> None:
-    """Move the first m rows from `first` on to `origin`, leaving zeros; none where `first` is negative."""
-    for i in range(m):
-        store(work, at.origin + i, load(work, first + i) if first >= 0 else broadcast(0.0))
-        if first >= 0:
-            store(work, first + i, broadcast(0.0))
-
-
-@large_kernel
-def _hole_adjoint(shape: Shape, lags: I64, n: int, hole: int, reach: int, work: F64, at: Places) -> None:
-    """Write the adjoint of the response to a missing point, which is `pi` from point `hole` on, to `back`.
-
-    Points before it are written as far as they reach, and the first m of them always.
-    """
-    out_of_line()
-    pad, m = pad_of(shape), max(shape.ar_degree, shape.ma_degree)
-    end, begin = min(n, hole + reach), max(0, hole - reach)
-    top = pad + end - 1
-    for row in range(top + 1, min(top + pad + m + 2, at.rows)):
-        store(work, at.back + row, broadcast(0.0))
-    ma_filter(work, at.pi + top - hole, at.behind, at.b, lags, shape.n_ma, at.back + top, at.behind, at.none, end - hole)
-    ma_filter(work, at.zeros, at.none, at.b, lags, shape.n_ma, at.back + top, at.behind, end - hole, end - begin)
-    for row in range(pad, pad + min(begin, m)):
-        store(work, at.back + row, broadcast(0.0))
-
-
-@large_kernel
-def _holes(shape: Shape, ma_lags: I64, data: Data, known: int, work: F64, at: Places) -> None:
-    """Inner products of the missing points among themselves: the first rows of the Gram matrix."""
-    out_of_line()
-    K, n, pad = len(data.holes), data.n, pad_of(shape)
-    m, total = min(max(shape.ar_degree, shape.ma_degree), n), K + data.columns.shape[0]
-    degree = shape.ar_degree + len(data.diff) - 1
-    for row in range(degree + 1):
-        store(work, at.ad + row, broadcast(0.0))
-    for j in range(len(data.diff)):
-        if data.diff[j] != 0.0:
-            for i in range(shape.ar_degree + 1):
-                store(
-                    work,
-                    at.ad + i + j,
-                    fma(broadcast(data.diff[j]), load(work, at.a + i), load(work, at.ad + i + j)),
-                )
-    for row in range(at.rows):
-        inside = pad <= row <= pad + min(degree, n - 1)
-        store(work, at.pi + row, load(work, at.ad + row - pad) if inside else broadcast(0.0))
-    ma_filter(work, at.pi + pad, at.ahead, at.b, ma_lags, shape.n_ma, at.pi + pad, at.ahead, at.none, n)
-    # Responses and adjoints reach no further than h does.
-    reach = n if known >= n else min(n, known + degree + 1)
-    _set_origin(work, at, m, at.behind)
-    for j in range(K):
-        _hole_adjoint(shape, ma_lags, n, data.holes[j], reach, work, at)
-        _project(shape, n, work, at, j)
-        for i in range(j, K):
-            near = data.holes[i] < data.holes[j] + reach
-            store(work, at.gram + i * total + j, _meet(work, at, data, shape, i) if near else broadcast(0.0))
-    for j in range(K):
-        for i in range(j, K):
-            acc = minus_dot(work, at.c + i * m, at.c + j * m, m, load(work, at.gram + i * total + j))
-            store(work, at.gram + i * total + j, plus_dot(work, at.d + i * m, at.d + j * m, m, acc))
-
-
-@kernel
-def _meet(work: F64, at: Places, data: Data, shape: Shape, i: int) -> Vec:
-    """Inner product of missing point i with the column whose adjoint is in `back`."""
-    acc, first = broadcast(0.0), at.back + pad_of(shape) + data.holes[i]
-    degree = shape.ar_degree + len(data.diff) - 1
-    for k in range(min(degree, data.n - 1 - data.holes[i]) + 1):
-        acc = fma(load(work, at.ad + k), load(work, first + k), acc)
-    return acc
-
-
-@large_kernel
 def _column(
     shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, known: int, work: F64, at: Places, column: int
 ) -> None:
@@ -295,12 +103,12 @@ def _column(
     for k in range(pad):
         store(work, first - 1 - k, broadcast(0.0))
     ar_filter(data.columns[column], n, ar_lags, shape.n_ar, work, at.a, first)
-    _set_origin(work, at, m, first)
+    set_origin(work, at, m, first)
     ma_filter(work, first, at.ahead, at.b, ma_lags, shape.n_ma, first, at.ahead, at.none, n)
-    _adjoint(shape, ma_lags, work, at, first, n if K > 0 else min(n, known + m))
-    _project(shape, n, work, at, row)
+    adjoint(shape, ma_lags, work, at, first, n if K > 0 else min(n, known + m))
+    project(shape, n, work, at, row, at.back + pad)
     for j in range(K):
-        store(work, at.gram + row * total + j, _meet(work, at, data, shape, j))
+        store(work, at.gram + row * total + j, meet(work, at, data, shape, j))
     for j in range(column + 1):
         store(work, at.gram + row * total + K + j, dot(work, first, at.e + j * at.rows + pad, n))
     for j in range(row + 1):
@@ -321,10 +129,12 @@ def evaluate(shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, work: F64, at
     known = _presample(shape, ar_lags, ma_lags, data.n, work, at)
     total = len(data.holes) + data.columns.shape[0]
     if len(data.holes) > 0:
-        _holes(shape, ma_lags, data, known, work, at)
+        gram_of_holes(shape, ma_lags, data, known, work, at)
     for column in range(data.columns.shape[0]):
         _column(shape, ar_lags, ma_lags, data, known, work, at, column)
-    cholesky(work, at.gram, total, total, at.inverse_gram)
+    for row in range(len(data.holes), total):
+        data.low[row] = 0
+    envelope_cholesky(work, at.gram, total, data.low, at.inverse_gram)
     rest = load(work, at.gram + total * total - 1)
     store(work, at.value + 0, rest * rest)
     log_diagonal(work, at.gram, len(data.holes) + data.n_flat, total, at.value + 1)
@@ -332,7 +142,10 @@ def evaluate(shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, work: F64, at
 
 @kernel
 def objective(work: F64, at: Places, k: int, n: int) -> float:
-    """Mean negative log-likelihood of lane k with beta and sigma2 at their best, constants left out; inf where rounding ate it."""
+    """Mean negative log-likelihood of lane k with beta and sigma2 at their best, without constants.
+
+    inf where rounding left nothing of it.
+    """
     found = 0.5 * (np.log(work[at.value, k] / n) + work[at.value + 1, k] / n)
     return float(found) if work[at.value, k] > 0.0 and np.isfinite(found) else np.inf
 

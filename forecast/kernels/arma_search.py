@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
-from forecast.kernels.arma_likelihood import Data, Places, coefficient, evaluate, load_lanes, objective
+from forecast.kernels.arma_buffers import Data, Places
+from forecast.kernels.arma_likelihood import coefficient, evaluate, load_lanes, objective
 from forecast.kernels.arma_polynomial import Shape
 from forecast.kernels.curvature import eigen, factor, solve
 from forecast.kernels.simd import WIDTH

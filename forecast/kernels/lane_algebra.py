@@ -1,4 +1,7 @@
-"""Small dense linear algebra, one matrix a SIMD lane; element (i, j) of a matrix is row i * width + j from its first one on."""
+"""Small dense linear algebra, one matrix a SIMD lane.
+
+All operands are rows of one buffer; element (i, j) of matrix A is row A + i * width + j.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.simd import WIDTH, Vec, broadcast, fma, fnma, lane, load, select_greater, sqrt, store
-from forecast.types import F64
+from forecast.types import F64, I64
 
 # A pivot below this is none: its column is linear in the others, and is left out.
 _NO_PIVOT = 1e-300
@@ -34,6 +37,28 @@ def cholesky(work: F64, A: int, size: int, width: int, inverse: int) -> None:
             for k in range(j):
                 acc = fnma(load(work, A + i * width + k), load(work, A + j * width + k), acc)
             store(work, A + i * width + j, acc * flip)
+
+
+@large_kernel
+def envelope_cholesky(work: F64, A: int, size: int, low: I64, inverse: int) -> None:
+    """Like `cholesky` for a matrix whose row i is zero before column `low[i]`; the factor is, too."""
+    out_of_line()
+    zero, tiny = broadcast(0.0), broadcast(_NO_PIVOT)
+    for i in range(size):
+        for j in range(low[i], i):
+            begin = max(low[i], low[j])
+            acc = minus_dot(
+                work, A + i * size + begin, A + j * size + begin, j - begin, load(work, A + i * size + j)
+            )
+            store(work, A + i * size + j, acc * load(work, inverse + j))
+        for j in range(low[i]):
+            store(work, A + i * size + j, zero)
+        pivot = load(work, A + i * size + i)
+        first = A + i * size + low[i]
+        pivot = minus_dot(work, first, first, i - low[i], pivot)
+        root = sqrt(select_greater(pivot, tiny, pivot, zero))
+        store(work, A + i * size + i, root)
+        store(work, inverse + i, select_greater(pivot, tiny, broadcast(1.0) / root, zero))
 
 
 @kernel

@@ -148,15 +148,16 @@ def _finished(records: Records, panel: Panel, estimates: Estimates, jobs: int) -
     gate = certify(records.phi, records.p, records.seasonal_phi, records.P, records.season_length, jobs)
     # 1 + theta_1 L + ... is the polynomial whose "AR" coefficients are -theta.
     ma = certify(-records.theta, records.q, -records.seasonal_theta, records.Q, records.season_length, jobs)
+    errors = np.full(len(panel.values), np.nan)
     levels, shocks, state_cov = end_state(
-        records, panel, (estimates.ended, estimates.innovations, estimates.innovation_cov)
+        records, panel, (estimates.ended, estimates.innovations, estimates.innovation_cov), errors
     )
     df = (records.p + records.q + records.P + records.Q).astype(np.int64)
     return replace(
         records, parcor=gate.parcor, seasonal_parcor=gate.seasonal_parcor, margin=gate.margin,
         max_pole=gate.max_pole, theta_parcor=ma.parcor, seasonal_theta_parcor=ma.seasonal_parcor,
         levels=levels, innovations=shocks, state_cov=state_cov,
-        ljung_box_p=whiteness(records, panel, df),
+        ljung_box_p=whiteness(records, panel, df, errors),
     )  # fmt: skip
 
 

@@ -108,13 +108,16 @@ def observations(records: Records, panel: Panel, m: F64) -> tuple[F64, F64]:
     return np.where(regression, w - m, w), np.where(regression, 0.0, m)
 
 
-def innovations(records: Records, panel: Panel) -> tuple[F64, F64]:
+def innovations(records: Records, panel: Panel, errors: F64 | None = None) -> tuple[F64, F64]:
     """One-step errors over the data that the records were fitted on.
 
     Parameters
     ----------
     panel
         Series in the order of `records`, each from t = 1 on.
+    errors
+        (N,) innovations that `end_state` came by; NaN throughout a row that it did not filter. Their
+        variances are left NaN.
 
     Returns
     -------
@@ -135,7 +138,10 @@ def innovations(records: Records, panel: Panel) -> tuple[F64, F64]:
     skip = regression_innovations(records, panel, rec.lags, u, skip, e, f)
     for i in np.flatnonzero(skip):
         at = slice(panel.indptr[i], panel.indptr[i + 1])
-        run(equation(records, rec, int(i)), u[at], m[at], e[at], f[at])
+        if errors is not None and not np.isnan(errors[at]).all():
+            e[at] = errors[at]
+        else:
+            run(equation(records, rec, int(i)), u[at], m[at], e[at], f[at])
         if not stationary[i]:
             e[at][: rec.lags[i]] = np.nan
         f[at][np.isnan(e[at])] = np.nan
@@ -188,7 +194,10 @@ def loglik(records: Records, panel: Panel, i: int) -> tuple[float, int]:
 
 
 def end_state(
-    records: Records, panel: Panel, ends: tuple[Bool, F64, dict[int, F64]] | None = None
+    records: Records,
+    panel: Panel,
+    ends: tuple[Bool, F64, dict[int, F64]] | None = None,
+    errors: F64 | None = None,
 ) -> tuple[F64, F64, dict[int, F64]]:
     """Where the records stand after the data they were fitted on.
 
@@ -201,6 +210,8 @@ def end_state(
     ends
         Rows without gaps whose last innovations are known from the fit: (n,) which, (n, q) their means
         newest first, and by row their covariances where not zero.
+    errors
+        (N,) out: innovations of rows that had to be filtered for their state.
 
     Returns
     -------
@@ -220,7 +231,8 @@ def end_state(
             unsettled &= ~ends[0][rows]
         for i in np.flatnonzero(unsettled).tolist():
             at = slice(data.indptr[i], data.indptr[i + 1])
-            state = _settle(equation(records, rec, first + i), u[at], m[at])
+            z = np.empty(0) if errors is None else errors[panel.indptr[first] :][at]
+            state = _settle(equation(records, rec, first + i), u[at], m[at], z)
             _store(first + i, state, levels, innov, cov)
     if ends is not None:
         _take_ends(ends, rec, innov, cov)
@@ -250,7 +262,7 @@ def blocks(records: Records, panel: Panel) -> Iterator[tuple[int, Records, Panel
         yield first, part(records, first, last), panel.part(first, last)
 
 
-def _settle(eq: Equation, u: F64, m: F64) -> Start | None:
+def _settle(eq: Equation, u: F64, m: F64, z: F64) -> Start | None:
     """State after the last point; of a pure AR from the last run of L observed points on."""
     L = eq.n_levels
     if not eq.ma.size:
@@ -262,7 +274,7 @@ def _settle(eq: Equation, u: F64, m: F64) -> Start | None:
             state = Start(end, u[end - L : end][::-1].copy(), np.zeros(0), np.zeros((L, L)), True)
             move(eq, state, u[end:], m[end:])
             return state
-    return run(eq, u, m, np.empty(len(u)), np.empty(len(u)))
+    return run(eq, u, m, z if len(z) == len(u) else np.empty(len(u)), np.empty(len(u)))
 
 
 def move(eq: Equation, state: Start, u: F64, m: F64) -> tuple[F64, F64, F64]:

@@ -78,7 +78,7 @@ def residual_tests(
     }
 
 
-def whiteness(records: Records, panel: Panel, df: I64) -> F64:
+def whiteness(records: Records, panel: Panel, df: I64, errors: F64 | None = None) -> F64:
     """Return the p-value (n,) of Ljung-Box on the innovations over the data; see `residual_tests`.
 
     Parameters
@@ -87,10 +87,13 @@ def whiteness(records: Records, panel: Panel, df: I64) -> F64:
         Series in the order of `records`, each from t = 1 on.
     df
         (n,) coefficients of the model.
+    errors
+        (N,) innovations of rows that were filtered before; see `innovations`.
     """
     p = np.empty(panel.n_series)
     for first, some, data in blocks(records, panel):
-        values, indptr = block(innovations(some, data)[0], data.indptr)
+        known = None if errors is None else errors[panel.indptr[first] : panel.indptr[first + some.n_series]]
+        values, indptr = block(innovations(some, data, known)[0], data.indptr)
         n = some.n_series
         count, low, high = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
         summarise(values, indptr, count, low, high)
