@@ -29,8 +29,8 @@ from forecast.types import F64, I64, U8, Bool
 FITTED, TOO_SHORT, CONSTANT, FAILED, NOT_CONVERGED = 0, 1, 2, 3, 4
 """What became of a row."""
 
-# Parameters this far out are on the edge of the parameter space (1 - |k| < 1e-5): they are held there while the
-# others get their standard errors.
+# Parameters this far out are on the edge of the parameter space (1 - |k| < 1e-5): they are held there while
+# the others get their standard errors.
 _AT_EDGE = 6.0
 
 

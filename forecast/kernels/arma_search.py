@@ -39,8 +39,8 @@ _ROUNDING = 1e-14
 _LOST = 1e-5
 # A search that ends this far out may have missed a maximum inside: it is begun a second time elsewhere.
 _SUSPECT = 3.0
-# ... and so it is, this often in all, with fewer than `_SCARCE` observations a parameter: then the likelihood has
-# several maxima not far from one another.
+# ... and so it is, this often in all, with fewer than `_SCARCE` observations a parameter: then the likelihood
+# has several maxima not far from one another.
 _RUNS = 3
 _SCARCE = 60
 # A Hessian bends down where an eigenvalue is below minus this share of the largest one; less is rounding.
@@ -93,9 +93,10 @@ def search_space(k: int, n_regressors: int) -> Search:
     """Room for k parameters."""
     n = max(1 + 2 * k + k * (k - 1) // 2, 8)
     return Search(
-        np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((n, k)), np.zeros(n), np.zeros((n, n_regressors)),
-        np.zeros(k), np.zeros(k, dtype=np.int64), np.zeros((k, k)), np.zeros(k), np.zeros(k), np.zeros(k),
-        np.zeros((k, k)), np.zeros((_RUNS, k)), np.zeros(k), np.zeros(10, dtype=np.int64), np.zeros(3),
+        np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((n, k)), np.zeros(n),
+        np.zeros((n, n_regressors)), np.zeros(k), np.zeros(k, dtype=np.int64), np.zeros((k, k)),
+        np.zeros(k), np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((_RUNS, k)), np.zeros(k),
+        np.zeros(10, dtype=np.int64), np.zeros(3),
     )  # fmt: skip
 
 

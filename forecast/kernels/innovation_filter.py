@@ -1,8 +1,8 @@
 r"""One-step innovations of ARMA series without gaps, by the Chandrasekhar recursions.
 
-The state is that of `arma_presample`: x(t + 1) = T x(t) + g e_t, w_t = x_0(t) + e_t, with T the shift plus phi in
-the first column and g = phi + theta. From the stationary start the covariance of x changes by a matrix of
-rank one a step, so that gain and variance follow in O(m); once the variance of an innovation has
+The state is that of `arma_presample`: x(t + 1) = T x(t) + g e_t, w_t = x_0(t) + e_t, with T the shift plus
+phi in the first column and g = phi + theta. From the stationary start the covariance of x changes by a matrix
+of rank one a step, so that gain and variance follow in O(m); once the variance of an innovation has
 come down to sigma2 the filter is the recursion a(L) w = b(L) v, and costs its lags only.
 
 Source: Morf, Sidhu and Kailath (1974), "Some new algorithms for recursive estimation in constant, linear,

@@ -46,7 +46,7 @@ PACKAGES = ("numpy", "numba", "scipy")
 
 def polynomials(order, parcor):
     """a(L), b(L) and the differences of a point."""
-    p, d, q, P, D, Q, s = order
+    p, d, q, P, D, _, s = order
     phi, theta, Phi, Theta = (
         oracle.coefficients(k) for k in np.split(np.asarray(parcor), np.cumsum([p, q, P]))
     )
@@ -215,11 +215,15 @@ def main():
         columns += [(f"{rival}_ms", f"{rival} ms", ".1f"), (f"{rival}_ratio", "ratio", ".0f"),
                     (f"{rival}_worst", "llf gain >=", ".1e")]  # fmt: skip
     agreed = agreement(args.models)
-    show(agreed, [("model", "log-likelihood", ""), ("worst", "largest difference", ".1e")],
-         f"{args.models} models: regressors, near unit roots, theta near -1, 0-30 % missing", ["floor 1e-6"])  # fmt: skip
+    show(
+        agreed,
+        [("model", "log-likelihood", ""), ("worst", "largest difference", ".1e")],
+        f"{args.models} models: regressors, near unit roots, theta near -1, 0-30 % missing",
+        ["floor 1e-6"],
+    )
     full = judge(measure(args.series, args.sample, 0.0))
-    show(full, columns, "full fit with standard errors",
-         [f"{args.series} series a model, one core, {SIMD_WIDTH} lanes; floors 150 and 80, half on each"])  # fmt: skip
+    notes = [f"{args.series} series a model, one core, {SIMD_WIDTH} lanes; floors 150 and 80, half on each"]
+    show(full, columns, "full fit with standard errors", notes)
     gaps = judge_gaps(measure(args.series, args.sample, 0.05))
     show(gaps, columns[:7], "the same with 5 % missing", ["floors: 50 for r <= 3, 20 for r >= 14"])
     named = [{**line, "model": f"gaps {line['model']}"} for line in gaps]
