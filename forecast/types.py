@@ -48,6 +48,18 @@ class Status(IntEnum):
         return self >= Status.GUARDED
 
 
+def status_names(codes: U8) -> list[str]:
+    """Return "ok", "gaps", ... for (n,) codes of `Status`."""
+    names = {int(code): Status(code).name.lower() for code in np.unique(codes)}
+    return [names[code] for code in codes.tolist()]
+
+
+def status_counts(codes: U8) -> dict[str, int]:
+    """Return how many series have each status that occurs."""
+    found, counts = np.unique(codes, return_counts=True)
+    return {Status(code).name.lower(): int(n) for code, n in zip(found, counts, strict=True)}
+
+
 class GapImputer(Protocol):
     """Fill the gaps of one series as its model sees them; served by models and by the stream."""
 

@@ -6,7 +6,8 @@ PipelineError
 |-- WireError     a message that cannot be read, or must not be sent
 |-- TrackingError a job that could not be logged to MLflow, or not in time
 `-- StoreError    the database with the metadata cannot be read or written
-    `-- ConflictError   another writer changed the row first
+    |-- ConflictError   another writer changed the row first
+    `-- LeaseLostError  another trainer took the fleet over
 """
 
 from __future__ import annotations
@@ -86,6 +87,13 @@ class StoreError(PipelineError):
     def __init__(self, message: str, *, retriable: bool = False) -> None:
         self.retriable = retriable
         super().__init__(message)
+
+
+class LeaseLostError(StoreError):
+    """Another trainer took the fleet over, because this one did not renew its lease in time."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=True)
 
 
 class ConflictError(StoreError):

@@ -8,22 +8,30 @@ from typing import TYPE_CHECKING
 from forecast.errors import InputError
 
 if TYPE_CHECKING:
+    from forecast.api.fitted import Fitted
     from pipelines.store import Store, VersionRow
 
 
-def find_folder(name: str, store_url: str) -> Path:
-    """Return the folder of a model; the store at `store_url` is opened only where `name` is no folder.
+def load_model(name: str, store_url: str) -> Fitted:
+    """Return a model; the store at `store_url` is opened only where `name` is no folder.
+
+    A version that holds only changes is read with its line of parents: as the store knows them, or for a
+    folder from the folders beside it.
 
     Raises
     ------
     InputError
         There is no such folder, and the name is none of a version.
     StoreError
-        The store does not know it.
+        The store does not know it, or lacks a parent.
+    ArtifactError
+        A folder is gone or damaged.
     """
+    import forecast as fc
+
     folder = Path(name)
     if folder.exists():
-        return folder
+        return fc.load(folder, lambda parent: folder.absolute().parent / parent)
     if "@" not in name and not is_version_like(name):
         raise InputError(
             f"there is no folder {name!r}; name a folder, FLEET@NUMBER, FLEET@champion or a version"
@@ -32,7 +40,8 @@ def find_folder(name: str, store_url: str) -> Path:
 
     with open_store(store_url) as store:
         store.require_current()
-        return Path(find_version(store, name).artifact_uri)
+        row = find_version(store, name)
+        return fc.load(row.artifact_uri, lambda parent: store.version(row.fleet, parent).artifact_uri)
 
 
 def find_version(store: Store, name: str) -> VersionRow:

@@ -24,7 +24,7 @@ def check_table(
     """Return `fc.stationarity` of a frame, with what was found on the way in beside each series."""
     import forecast as fc
     from forecast.api.reading import read_panel
-    from forecast.types import Status
+    from forecast.types import status_names
 
     names: dict[str, Any] = {"id_col": id_col, "time_col": time_col, "target_col": target_col}
     with warnings.catch_warnings():
@@ -34,6 +34,6 @@ def check_table(
         )
         panel, _ = read_panel(df, freq, (), id_col, time_col, target_col, duplicates)
     table.insert(1, "freq", panel.freq.text)
-    table.insert(2, "status", [Status(code).name.lower() for code in panel.status.tolist()])
+    table.insert(2, "status", status_names(panel.status))
     table["note"] = [panel.notes.get(i, "") for i in range(panel.n_series)]
     return table

@@ -10,25 +10,26 @@ from pathlib import Path
 from typing import Any, Final
 
 from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from forecast.errors import nearest
 from pipelines.errors import SettingsError
+from pipelines.masking import has_password, masked
+
+__all__ = ["CONFIG", "FILE", "PREFIX", "Settings", "load_settings", "masked", "with_password"]
 
 PREFIX: Final = "FORECAST_"
 CONFIG: Final = "FORECAST_CONFIG"
 FILE: Final = "forecast.toml"
 
-_PASSWORD = re.compile(r"(?<=://)([^/:@]*):(.+)@")
-_QUERY = re.compile(r"([?&][^=&]*(?:password|secret|token)[^=&]*=)[^&]*", re.IGNORECASE)
+# A day: what waits or holds longer was not meant.
+_MOST_S: Final = 86_400.0
 
 
 class Settings(BaseSettings):
     """What a service has to know about its surroundings; frozen."""
 
-    model_config = SettingsConfigDict(
-        frozen=True, extra="forbid", env_prefix=PREFIX, env_ignore_empty=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     store_url: str = "sqlite:///forecast.db"
     """SQLAlchemy URL of the store."""
@@ -45,16 +46,30 @@ class Settings(BaseSettings):
     """Folder of snapshots of the input, in partitioned Parquet: FLEET/DIGEST."""
     run_root: Path = Path("runs")
     """Folder of jobs: RUN_ID."""
-    jobs: int = Field(default=-1, ge=-1)
+    jobs: int = Field(default=-1, ge=-1, le=4096)
     """Threads; -1 for all cores."""
-    tracking_timeout_s: float = Field(default=60.0, gt=0)
+    tracking_timeout_s: float = Field(default=60.0, gt=0, le=_MOST_S, allow_inf_nan=False)
     """A job waits no longer than this for MLflow."""
-    lease_ttl_s: float = Field(default=120.0, gt=0)
+    lease_ttl_s: float = Field(default=120.0, gt=0, le=_MOST_S, allow_inf_nan=False)
     """A fleet stays locked for so long after its trainer was killed."""
-    hot_window: int = Field(default=64, ge=0)
+    hot_window: int = Field(default=64, ge=0, le=1_000_000)
     """Last points of every series that go into the store."""
-    sql_rows: int = Field(default=1_000_000, ge=0)
-    """Most rows of observations, and of forecasts, that one job writes to the store; more stay in Parquet."""
+    sql_rows: int = Field(default=1_000_000, ge=0, le=1_000_000_000)
+    """Most rows that one job writes: more forecasts or scores stay in Parquet, the window becomes shorter."""
+    sql_versions: int = Field(default=5, ge=1, le=1_000_000)
+    """Versions of a fleet whose forecasts and scores stay in the store; those of the champion always do."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take what `load_settings` found, and nothing beside it."""
+        return (init_settings,)
 
     def store(self) -> str:
         """Return the URL of the store with its password, for the driver; never print it."""
@@ -99,20 +114,23 @@ def load_settings(
     try:
         return Settings(**values)
     except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        wrong = "; ".join(_told(dict(each)) for each in error.errors())
         raise SettingsError(f"settings: {wrong}") from None
 
 
-def masked(url: str) -> str:
-    """Return a URL without its password."""
-    return _QUERY.sub(r"\1***", _PASSWORD.sub(r"\1:***@", url))
+def _told(error: Mapping[str, Any]) -> str:
+    """Return a line of pydantic's, with the value where it is that of a number."""
+    name = ".".join(map(str, error["loc"]))
+    field = Settings.model_fields.get(name)
+    got = f", got {error['input']!r}" if field is not None and field.annotation in (int, float) else ""
+    return f"{name}: {error['msg']}{got}"
 
 
 def with_password(url: str, password: SecretStr | None) -> str:
     """Put a password into a URL that names a user only."""
     from urllib.parse import quote
 
-    if password is None or _PASSWORD.search(url):
+    if password is None or has_password(url):
         return url
     return re.sub(
         r"(?<=://)([^/:@]+)@",
@@ -126,7 +144,11 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     found = {}
     for name, value in environ.items():
-        if not name.startswith(PREFIX) or name == CONFIG:
+        if name == CONFIG:
+            continue
+        if not name.startswith(PREFIX):
+            if name.upper() in (*known, CONFIG):
+                raise SettingsError(f"the variable {name} is not read; write {name.upper()}")
             continue
         if name not in known:
             raise SettingsError(f"unknown variable {name}{nearest(name, [*known, CONFIG])}")
@@ -147,6 +169,7 @@ def _read(config: str | Path | None) -> dict[str, Any]:
         if key not in Settings.model_fields:
             raise SettingsError(f"{path}: unknown key {key!r}{nearest(key, Settings.model_fields)}")
         if key.endswith("_password") or (isinstance(value, str) and masked(value) != value):
-            variable = f"{PREFIX}{key.removesuffix('_url').removesuffix('_password').upper()}_PASSWORD"
+            own = f"{key.removesuffix('_url').removesuffix('_password')}_password"
+            variable = f"{PREFIX}{(own if own in Settings.model_fields else key).upper()}"
             raise SettingsError(f"{path}: {key} holds a password; take it out and set {variable}")
     return found

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecast.api.fitted import Fitted
 from forecast.errors import InputError
@@ -14,7 +15,7 @@ from forecast.models.output import id_column
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Records, Transform
 from forecast.models.residual_tests import residual_tests
-from forecast.types import F64, Status
+from forecast.types import F64, I32, status_names
 
 
 def report(fitted: Fitted) -> pd.DataFrame:
@@ -23,8 +24,8 @@ def report(fitted: Fitted) -> pd.DataFrame:
     for model, records in zip(fitted.models, fitted.records, strict=True):
         frame = pd.DataFrame({fitted.schema.id_col: id_column(records.ids, 1, fitted.schema)})
         frame["model"] = model.alias
-        frame["status"] = [Status(code).name.lower() for code in records.status.tolist()]
-        frame["order"] = [order_text(records, i) for i in range(records.n_series)]
+        frame["status"] = status_names(records.status)
+        frame["order"] = order_texts(records)
         frame["d"], frame["D"] = records.d, records.D
         with np.errstate(over="ignore", under="ignore"):
             log = records.transform == Transform.LOG
@@ -53,8 +54,24 @@ def aicc(records: Records) -> F64:
     return np.where(np.isnan(records.loglik), np.nan, np.where(n - k - 1.0 > 0, value, np.inf))
 
 
-def order_text(records: Records, i: int) -> str:
+def order_texts(records: Records) -> list[str]:
     """Return AR(3), AR[1,2,24] or (2,1,1)(0,1,1)[12], with "log" in front of a model of logarithms."""
+    orders = (records.p, records.d, records.q, records.P, records.D, records.Q, records.season_length)
+    keys = np.column_stack(
+        [records.family, records.transform, *orders, np.packbits(records.phi != 0.0, axis=1)]
+    ).astype(np.int32)
+    _, first, which = np.unique(_rows(keys), return_index=True, return_inverse=True)
+    distinct = [_order_text(records, i) for i in first.tolist()]  # a fleet has a few hundred at most
+    return [distinct[k] for k in which.tolist()]
+
+
+def _rows(table: I32) -> NDArray[np.void]:
+    """Return a (n, k) table as n opaque values, which sort faster than rows do."""
+    whole = np.ascontiguousarray(table)
+    return whole.view(np.dtype((np.void, whole.itemsize * whole.shape[1]))).ravel()
+
+
+def _order_text(records: Records, i: int) -> str:
     family = Family(int(records.family[i]))
     name = {Family.NAIVE: "Naive", Family.DRIFT: "Drift"}.get(family)
     if family is Family.SEASONAL_NAIVE:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,14 @@ def save(fitted: Fitted, path: str | Path) -> None:
     version.save(path, stored, schema=fitted.schema.to_json(), created_by=created_by)
 
 
-def load(path: str | Path) -> Fitted:
+def load(path: str | Path, find_parent: Callable[[str], str | Path] | None = None) -> Fitted:
     """Read models that `Fitted.save` wrote.
+
+    Parameters
+    ----------
+    find_parent
+        Returns the folder of a version, for one that holds only changes to another: what is read then are
+        the series of the whole line of parents, each from the youngest version that has it.
 
     Raises
     ------
@@ -43,13 +50,17 @@ def load(path: str | Path) -> Fitted:
         the file and what to do. Nothing in it is ever executed.
     """
     found = version.load(path)
-    if found.manifest.parent_version is not None:
+    if found.manifest.parent_version is not None and find_parent is None:
         raise ArtifactError(
             f"{path} holds only changes to version {found.manifest.parent_version}; load it by its store"
         )
-    models = tuple(_rebuild(stored.spec, Path(path)) for stored in found.models)
+    whole = found.models
+    if find_parent is not None:
+        find = find_parent
+        whole = version.resolve(found, lambda name: version.load(find(name)))
+    models = tuple(_rebuild(stored.spec, Path(path)) for stored in whole)
     schema = Schema.from_json(found.manifest.schema)
-    return Fitted(models, tuple(stored.records for stored in found.models), schema)
+    return Fitted(models, tuple(stored.records for stored in whole), schema)
 
 
 def _rebuild(spec: Any, path: Path) -> Model:  # noqa: ANN401  # JSON

@@ -70,6 +70,7 @@ def upgrade() -> None:
         sa.Column("tz", sa.Text(), server_default="", nullable=False),
         sa.Column("n_series", sa.BigInteger(), nullable=False),
         sa.Column("models", sa.JSON(), nullable=False),
+        sa.Column("metrics", sa.JSON(), nullable=True),
         sa.Column("mlflow_run_id", sa.Text(), nullable=True),
         sa.Column("mlflow_version", sa.Text(), nullable=True),
         sa.Column("created_ts_ms", sa.BigInteger(), nullable=True),
@@ -101,12 +102,13 @@ def upgrade() -> None:
     op.create_table(
         "series",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("fleet", sa.Text(), nullable=False),
         sa.Column("key", sa.Text(), nullable=False),
         sa.Column("freq", sa.Text(), nullable=False),
         sa.Column("tz", sa.Text(), server_default="", nullable=False),
         sa.Column("unit", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_series")),
-        sa.UniqueConstraint("key", "freq", "tz", name=op.f("uq_series_key_freq_tz")),
+        sa.UniqueConstraint("fleet", "key", "freq", "tz", name=op.f("uq_series_fleet_key_freq_tz")),
     )
     op.create_table(
         "champion",
@@ -123,6 +125,28 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("champion", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_champion_model_version_id"), ["model_version_id"], unique=False)
+
+    op.create_table(
+        "promotion",
+        sa.Column("fleet", sa.Text(), nullable=False),
+        sa.Column("row_version", sa.BigInteger(), autoincrement=False, nullable=False),
+        sa.Column("model_version_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("previous_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
+        sa.Column("ts_ms", sa.BigInteger(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["model_version_id"],
+            ["model_version.id"],
+            name=op.f("fk_promotion_model_version_id_model_version"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["previous_id"], ["model_version.id"], name=op.f("fk_promotion_previous_id_model_version")
+        ),
+        sa.PrimaryKeyConstraint("fleet", "row_version", name=op.f("pk_promotion")),
+    )
+    with op.batch_alter_table("promotion", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_promotion_model_version_id"), ["model_version_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_promotion_previous_id"), ["previous_id"], unique=False)
 
     op.create_table(
         "edge_bundle",
@@ -247,6 +271,7 @@ def downgrade() -> None:
     op.drop_table("retrain_job")
     op.drop_table("model_chunk")
     op.drop_table("edge_bundle")
+    op.drop_table("promotion")
     op.drop_table("champion")
     op.drop_table("series")
     op.drop_table("observation")

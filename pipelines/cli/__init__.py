@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from importlib import import_module
-from typing import Final
+from typing import Final, NoReturn
 
 import click
 
 import forecast
 from forecast.errors import ForecastError, InferredFrequency
+from pipelines.cli.output import LOG_FORMAT, discard_stdout, open_closed, reader_may_leave, said, tell
 from pipelines.errors import PipelineError
 
 # Name, module and the line that `forecast --help` shows; a test holds these to the commands themselves.
@@ -25,8 +27,21 @@ COMMANDS: Final = {
     "warm": ("pipelines.cli.warm", "Compile all kernels into the cache, for an image build."),
 }
 
+# Extra of the package that brings a module.
+_EXTRAS: Final = {
+    "alembic": "track",
+    "matplotlib": "plot",
+    "mlflow": "track",
+    "psycopg": "postgres",
+    "pydantic": "track",
+    "pydantic_settings": "track",
+    "sqlalchemy": "track",
+}
+
 # EX_TEMPFAIL of sysexits.h: what schedulers and mail systems read as "try again later".
 EXIT_LATER: Final = 75
+# 128 and the number of SIGINT, as shells do.
+EXIT_INTERRUPTED: Final = 130
 
 
 class LazyGroup(click.Group):
@@ -50,25 +65,43 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         """Turn errors of ours into one line on stderr, and exit 1, or 75 where a later try can succeed.
 
-        Wrong usage exits 2 (click).
+        Wrong usage exits 2 (click), an interrupt 130. A reader of stdout that leaves is no error.
         """
+        open_closed()
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), reader_may_leave():
                 warnings.simplefilter("always", InferredFrequency)
                 warnings.showwarning = _say
                 return super().invoke(ctx)
         except (ForecastError, PipelineError) as error:
-            click.echo(f"forecast {ctx.invoked_subcommand}: {error}", err=True)
-            ctx.exit(EXIT_LATER if error.retriable else 1)
+            _fail(ctx, str(error), EXIT_LATER if error.retriable else 1)
+        except ModuleNotFoundError as error:
+            module = (error.name or "").partition(".")[0]
+            if module not in _EXTRAS:
+                raise
+            _fail(ctx, f"{module} is not installed: pip install 'forecast-platform[{_EXTRAS[module]}]'", 1)
         except OSError as error:
-            said = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
-            click.echo(f"forecast {ctx.invoked_subcommand}: {said}", err=True)
-            ctx.exit(1)
+            line = said(error)
+            if line.startswith("standard output"):
+                discard_stdout()
+            _fail(ctx, line, 1)
+        except KeyboardInterrupt:
+            _fail(ctx, "stopped", EXIT_INTERRUPTED)
+        except click.ClickException as error:
+            if ctx.meta.get(LOG_FORMAT) != "json":
+                raise
+            _fail(ctx, error.format_message(), error.exit_code)
+
+
+def _fail(ctx: click.Context, message: str, exit_code: int) -> NoReturn:
+    command = f"forecast {ctx.invoked_subcommand}"
+    tell(f"{command}: {message}", logging.ERROR, exit_code=exit_code)
+    raise click.exceptions.Exit(exit_code)
 
 
 def _say(message: Warning | str, *_: object, **__: object) -> None:
     """Print a warning for people at a terminal: one line, no source."""
-    click.echo(f"note: {message}", err=True)
+    tell(f"note: {message}")
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

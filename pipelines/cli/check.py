@@ -41,8 +41,8 @@ def command(
     from pipelines.tables import read_table, write_table
 
     table = check_table(
-        read_table(input, time_col), options.parse_freq(freq), season_length, id_col, time_col, target_col,
-        duplicates, jobs,
+        read_table(input, time_col, id_col), options.parse_freq(freq), season_length, id_col, time_col,
+        target_col, duplicates, jobs,
     )  # fmt: skip
     if out:
         write_table(table, out)

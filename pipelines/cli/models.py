@@ -11,7 +11,9 @@ from pipelines.cli import options
 from pipelines.cli.show import show_frame, show_json
 
 if TYPE_CHECKING:
-    from pipelines.store import Store, VersionRow
+    import pandas as pd
+
+    from pipelines.store import PromotionRow, Store, VersionRow
 
 
 @click.group("models", short_help="List and show the model versions of the store.")
@@ -57,7 +59,7 @@ def show(model: str, config: str | None, store: str | None, tracking: str | None
         show_json(found)
         return
     for name, value in found.items():
-        if name not in ("models", "ancestors"):
+        if not isinstance(value, list | dict):
             click.echo(f"{name:<12} {'-' if value is None else value}")
     for one in found["models"]:
         click.echo(
@@ -65,6 +67,13 @@ def show(model: str, config: str | None, store: str | None, tracking: str | None
         )
     for ancestor in found["ancestors"]:
         click.echo(f"parent       {ancestor}")
+    for one in found["promotions"]:
+        before = "" if one["previous_ver"] is None else f", after {one['previous_ver']}"
+        click.echo(
+            f"promotion    {one['row_version']}: {one['ts']} {one['ver']}{before}; {one['reason'] or '-'}"
+        )
+    if found["metrics"]:
+        show_frame(_metrics(found["metrics"]), "mean over the fleet, by model")
 
 
 def _open(config: str | None, store: str | None, tracking: str | None) -> Store:
@@ -85,7 +94,7 @@ def _row(store: Store, version: VersionRow) -> dict[str, Any]:
         "state": version.state,
         "series": version.n_series,
         "models": ", ".join(str(model["alias"]) for model in version.models),
-        "added": datetime.fromtimestamp(version.added_ts_ms / 1000, UTC).isoformat(timespec="seconds"),
+        "added": _time(version.added_ts_ms),
         "mlflow": version.mlflow_run_id,
         "version": version.version,
         "folder": version.artifact_uri,
@@ -110,7 +119,39 @@ def _details(store: Store, version: VersionRow) -> dict[str, Any]:
         }
         for model in version.models
     ]
-    return found | {"ancestors": _ancestors(store, version)}
+    return found | {
+        "ancestors": _ancestors(store, version),
+        "metrics": dict(version.metrics or {}),
+        "promotions": [_promotion(one) for one in store.promotions(version.fleet)],
+    }
+
+
+def _promotion(one: PromotionRow) -> dict[str, Any]:
+    return {
+        "row_version": one.row_version,
+        "ver": one.ver,
+        "previous_ver": one.previous_ver,
+        "ts": _time(one.ts_ms),
+        "reason": one.reason,
+    }
+
+
+def _metrics(metrics: dict[str, Any]) -> pd.DataFrame:
+    """Return a row a model and a column a score; the version has more, see --json."""
+    import pandas as pd
+
+    rows = [
+        {
+            "model": alias,
+            **{name.removesuffix("_mean"): v for name, v in found.items() if name.endswith("_mean")},
+        }
+        for alias, found in metrics.items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def _time(ts_ms: int) -> str:
+    return datetime.fromtimestamp(ts_ms / 1000, UTC).isoformat(timespec="seconds")
 
 
 def _ancestors(store: Store, version: VersionRow) -> list[str]:

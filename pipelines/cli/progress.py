@@ -37,19 +37,19 @@ class Lines:
     """A line of the log a stage, and one every tenth of a long one."""
 
     def __init__(self) -> None:
-        self._name, self._total, self._done = "", 0, 0
+        self._total, self._done = 0, 0
 
     def stage(self, name: str, total: int) -> None:
         """Log the stage."""
-        self._name, self._total, self._done = name, total, 0
-        log.info("%s begins: %d steps", name, total)
+        self._total, self._done = total, 0
+        log.info("begins: %d partition%s", total, "" if total == 1 else "s")
 
     def step(self) -> None:
         """Log where another tenth is done."""
         self._done += 1
         tenth = max(self._total // 10, 1)
         if self._total > 1 and self._done % tenth == 0:
-            log.info("%s: %d of %d", self._name, self._done, self._total)
+            log.info("%d of %d", self._done, self._total)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 # Rows of a long table that a terminal shows; the rest goes to --out or --json.
 SHOWN_ROWS = 20
+_PIPE_WIDTH = 500
 
 
 def show_json(value: Any) -> None:  # noqa: ANN401  # anything JSON can hold
@@ -44,10 +45,13 @@ def show_frame(frame: pd.DataFrame, title: str) -> None:
         table.add_column(str(name), justify="right" if number else "left", overflow="fold")
     for row in frame.head(SHOWN_ROWS).itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
-    console = Console()
-    console.print(table)
-    if len(frame) > SHOWN_ROWS:
-        console.print(f"... {len(frame) - SHOWN_ROWS} more rows: use --out FILE or --json")
+    # A pipe has no width: a cell that is folded there cannot be searched for.
+    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH)
+    with console.capture() as printed:
+        console.print(table)
+        if len(frame) > SHOWN_ROWS:
+            console.print(f"... {len(frame) - SHOWN_ROWS} more rows: use --out FILE or --json")
+    click.echo(printed.get(), nl=False)  # rich itself would exit 1 where the reader of a pipe leaves
 
 
 def show_progress(steps: int, label: str) -> ProgressBar[int]:

@@ -1,7 +1,7 @@
 """The store of metadata and of a hot window of rows: SQLite, or PostgreSQL by URL."""
 
 from pipelines.store.address import DEFAULT_URL, mask
-from pipelines.store.champions import ChampionRow
+from pipelines.store.champions import ChampionRow, PromotionRow
 from pipelines.store.leases import Grant, Lease
 from pipelines.store.store import Store, open_store
 from pipelines.store.upgrade import SchemaReport, SchemaState
@@ -12,6 +12,7 @@ __all__ = [
     "ChampionRow",
     "Grant",
     "Lease",
+    "PromotionRow",
     "SchemaReport",
     "SchemaState",
     "Store",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
@@ -10,6 +9,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from pipelines.errors import StoreError
+from pipelines.masking import masked
 
 SQLITE: Final = "sqlite"
 POSTGRES: Final = "postgresql"
@@ -22,8 +22,6 @@ _DRIVERS: Final = {
     "postgresql+psycopg": "postgresql+psycopg",
 }
 _FORMS: Final = "sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE"
-# libpq takes these in the query as well as in front of the host.
-_SECRETS: Final = {"password", "sslpassword", "passfile", "user_password"}
 
 
 def parse_url(text: str) -> URL:
@@ -51,9 +49,6 @@ def sqlite_file(url: URL) -> Path | None:
 def mask(text: str | URL) -> str:
     """Return a URL fit to be printed: no password, neither before the host nor in the query."""
     try:
-        url = make_url(text)
+        return masked(make_url(text).render_as_string(hide_password=False))
     except (ArgumentError, ValueError):
-        hidden = re.sub(r"//[^/]*@", "//***@", str(text))
-        return re.sub(r"(?i)((?:password|passfile)=)[^&]*", r"\1***", hidden)
-    query = {key: "***" if key.lower() in _SECRETS else value for key, value in url.query.items()}
-    return url.set(query=query).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
+        return masked(str(text))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,14 @@ from pipelines.store.engine import dialect
 Column: TypeAlias = NDArray[Any] | int | str | float
 """(n,) values, or one that all rows share; NaN is stored as null."""
 
-OnRepeat = Literal["keep", "replace"]
-
 # Rows that are Python objects at one time: 20,000 take 10 MB, and fewer cost speed.
 _BATCH: Final = 20_000
 
 _STAGE: Final = "forecast_stage"
 
 
-def write_rows(
-    connection: Connection, table: type[Any], columns: Mapping[str, Column], on_repeat: OnRepeat
-) -> int:
-    """Write n rows in the transaction of `connection` and return n.
+def write_rows(connection: Connection, table: type[Any], columns: Mapping[str, Column]) -> int:
+    """Write n rows in the transaction of `connection` and return n; of a known key the values are new.
 
     Parameters
     ----------
@@ -35,27 +31,23 @@ def write_rows(
         A mapped class whose primary key is among `columns`.
     columns
         By name; no two rows have one key, and rows in the order of the key are written fastest.
-    on_repeat
-        What becomes of a row whose key is there: "keep" it, or "replace" its values.
     """
     target: Table = table.__table__
     n = next((len(column) for column in columns.values() if isinstance(column, np.ndarray)), 0)
     if n == 0:
         return 0
     if dialect(connection) == SQLITE:
-        statement = _insert(target, columns, on_repeat, f"VALUES ({', '.join('?' * len(columns))})", SQLITE)
+        statement = _insert(target, columns, f"VALUES ({', '.join('?' * len(columns))})", SQLITE)
         cursor = _driver(connection).cursor()
         for rows in _batches(columns, n):
             cursor.executemany(statement, rows)
         cursor.close()
     else:
-        _copy(connection, target, columns, n, on_repeat)
+        _copy(connection, target, columns, n)
     return n
 
 
-def _copy(
-    connection: Connection, target: Table, columns: Mapping[str, Column], n: int, on_repeat: OnRepeat
-) -> None:
+def _copy(connection: Connection, target: Table, columns: Mapping[str, Column], n: int) -> None:
     """COPY into the table; where a key is there already, into a temporary one and over from that.
 
     The way through the temporary table takes twice the time, and a repeat shows at its first row.
@@ -73,9 +65,7 @@ def _copy(
             f"CREATE TEMPORARY TABLE {_STAGE} ON COMMIT DROP AS {part} {target.name} WITH NO DATA"
         )
         _stream(connection, _STAGE, target, columns, n)
-        connection.exec_driver_sql(
-            _insert(target, columns, on_repeat, f"{part} {_STAGE}", dialect(connection))
-        )
+        connection.exec_driver_sql(_insert(target, columns, f"{part} {_STAGE}", dialect(connection)))
         connection.exec_driver_sql(f"DROP TABLE {_STAGE}")  # another write may follow in this transaction
     connection.exec_driver_sql(f"RELEASE SAVEPOINT {_STAGE}")
 
@@ -90,14 +80,14 @@ def _stream(connection: Connection, into: str, target: Table, columns: Mapping[s
                 copy.write_row(row)
 
 
-def _insert(target: Table, columns: Mapping[str, Column], on_repeat: OnRepeat, source: str, kind: str) -> str:
+def _insert(target: Table, columns: Mapping[str, Column], source: str, kind: str) -> str:
     key = [column.name for column in target.primary_key]
     values = [name for name in columns if name not in key]
     names = ", ".join(columns)
     # SQLite takes ON after a SELECT without WHERE for a join.
     head = f"INSERT INTO {target.name} ({names}) {source}{' WHERE true' if 'SELECT' in source else ''}"
     head += f" ON CONFLICT ({', '.join(key)}) DO "
-    if on_repeat == "keep" or not values:
+    if not values:
         return head + "NOTHING"
     changes = ", ".join(f"{name} = excluded.{name}" for name in values)
     # A row that would become what it is stays untouched: PostgreSQL would write it once more.

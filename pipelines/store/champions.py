@@ -1,15 +1,16 @@
-"""The champion of a fleet: changed by compare-and-set, so that no promotion is lost unseen."""
+"""The champion of a fleet: changed by compare-and-set, so that no promotion is lost unseen; each is kept."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from sqlalchemy import Connection, Engine, insert, select, update
+from sqlalchemy.orm import aliased
 
 from pipelines.errors import ConflictError, StoreError
-from pipelines.store.engine import now_ms, reading, serialize, writing
-from pipelines.store.leases import Grant, check_fence
-from pipelines.store.tables import Champion, ModelVersion
+from pipelines.store.engine import now_ms, reading, serialize
+from pipelines.store.leases import Grant, writing_under
+from pipelines.store.tables import Champion, ModelVersion, Promotion
 from pipelines.store.versions import VersionRow, find_id, get_row
 
 
@@ -24,6 +25,21 @@ class ChampionRow:
     changed_ts_ms: int
 
 
+@dataclass(frozen=True, slots=True)
+class PromotionRow:
+    """One change of the champion of a fleet."""
+
+    fleet: str
+    row_version: int
+    """Of the champion after the change: 1, 2, ..."""
+    ver: int
+    version: str
+    previous_ver: int | None
+    """None: there was no champion before."""
+    ts_ms: int
+    reason: str
+
+
 def get_champion(engine: Engine, fleet: str) -> ChampionRow | None:
     """Return the champion of a fleet, None before the first."""
     with reading(engine) as connection:
@@ -36,6 +52,7 @@ def set_champion(
     version: VersionRow | str,
     expected_row_version: int | None,
     lease: Grant | None = None,
+    reason: str = "",
 ) -> int:
     """Make `version` the champion if the row still has `expected_row_version`; return the new one.
 
@@ -46,6 +63,8 @@ def set_champion(
     ----------
     expected_row_version
         As read with the champion that was judged; None or 0 before the first.
+    reason
+        For people who read the list of promotions.
 
     Raises
     ------
@@ -54,9 +73,7 @@ def set_champion(
     StoreError
         The version is of another fleet, or `lease` was lost.
     """
-    with writing(engine) as connection:
-        if lease is not None:
-            check_fence(connection, lease)
+    with writing_under(engine, lease) as connection:
         serialize(connection, f"fleet {fleet}")  # before the first champion there is no row to lock
         row = get_row(connection, find_id(connection, version))
         if row.fleet != fleet:
@@ -64,15 +81,28 @@ def set_champion(
         current = _champion(connection, fleet)
         if current is not None and current.version.id == row.id:
             return current.row_version
-        found = current.row_version if current is not None else 0
-        if found != (expected_row_version or 0):
-            raise ConflictError(
-                f"the champion of {fleet!r} was changed meanwhile: its row version is {found}, "
-                f"not {expected_row_version or 0}; read it and decide again",
-                found=found,
-            )
-        _move(connection, current, row)
+        found = _expect(fleet, current, expected_row_version or 0)
+        _move(connection, current, row, reason)
         return found + 1
+
+
+def list_promotions(engine: Engine, fleet: str) -> list[PromotionRow]:
+    """Return every change of the champion of a fleet, oldest first."""
+    new, old = aliased(ModelVersion), aliased(ModelVersion)
+    query = (
+        select(Promotion.__table__, new.ver, new.version, old.ver.label("previous_ver"))
+        .join(new, new.id == Promotion.model_version_id)
+        .outerjoin(old, old.id == Promotion.previous_id)
+        .where(Promotion.fleet == fleet)
+        .order_by(Promotion.row_version)
+    )
+    with reading(engine) as connection:
+        return [
+            PromotionRow(
+                fleet, row.row_version, row.ver, row.version, row.previous_ver, row.ts_ms, row.reason
+            )
+            for row in connection.execute(query)
+        ]
 
 
 def _champion(connection: Connection, fleet: str) -> ChampionRow | None:
@@ -82,8 +112,30 @@ def _champion(connection: Connection, fleet: str) -> ChampionRow | None:
     return ChampionRow(fleet, get_row(connection, row.model_version_id), row.row_version, row.changed_ts_ms)
 
 
-def _move(connection: Connection, current: ChampionRow | None, row: VersionRow) -> None:
+def _expect(fleet: str, current: ChampionRow | None, expected: int) -> int:
+    """Return the row version of the champion, 0 for none; `ConflictError` when it is not the expected one."""
+    found = current.row_version if current is not None else 0
+    if found != expected:
+        raise ConflictError(
+            f"the champion of {fleet!r} was changed meanwhile: its row version is {found}, "
+            f"not {expected}; read it and decide again",
+            found=found,
+        )
+    return found
+
+
+def _move(connection: Connection, current: ChampionRow | None, row: VersionRow, reason: str) -> None:
     now = now_ms(connection)
+    connection.execute(
+        insert(Promotion).values(
+            fleet=row.fleet,
+            row_version=1 if current is None else current.row_version + 1,
+            model_version_id=row.id,
+            previous_id=None if current is None else current.version.id,
+            ts_ms=now,
+            reason=reason,
+        )
+    )
     if current is None:
         connection.execute(
             insert(Champion).values(

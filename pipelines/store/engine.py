@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
@@ -19,6 +20,10 @@ from pipelines.store.faults import naming_faults
 LOCK_TIMEOUT_S: Final = 10.0
 # Seconds for a PostgreSQL server to answer; a host that drops packets would otherwise take minutes.
 CONNECT_TIMEOUT_S: Final = 10
+
+# Seconds after which PostgreSQL ends a transaction whose client does nothing: of a process that was
+# stopped, or a machine that was paused, in the middle of one, whose locks would stop all others.
+IDLE_TIMEOUT_S: Final = 60
 
 _WRITES: Final = "forecast_writes"
 
@@ -39,6 +44,7 @@ def make_engine(url: URL, lock_timeout_s: float = LOCK_TIMEOUT_S, migrating: boo
     if url.get_backend_name() == SQLITE:
         return _sqlite_engine(url, lock_timeout_s, migrating)
     settings = f"-c lock_timeout={round(lock_timeout_s * 1000)}"
+    settings += f" -c idle_in_transaction_session_timeout={IDLE_TIMEOUT_S * 1000}"
     arguments = {"connect_timeout": CONNECT_TIMEOUT_S, "options": settings, "application_name": "forecast"}
     given = {key: value for key, value in arguments.items() if key not in url.query}
     try:
@@ -61,7 +67,7 @@ def _sqlite_engine(url: URL, lock_timeout_s: float, migrating: bool) -> Engine:
         connection.execute(f"PRAGMA foreign_keys={'OFF' if migrating else 'ON'}")
         connection.execute(f"PRAGMA busy_timeout={round(lock_timeout_s * 1000)}")
         # With a write-ahead log NORMAL can lose the last commits in a power cut, never the file.
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_log(connection, lock_timeout_s)
         connection.execute("PRAGMA synchronous=NORMAL")
 
     @event.listens_for(engine, "begin")
@@ -72,6 +78,20 @@ def _sqlite_engine(url: URL, lock_timeout_s: float, migrating: bool) -> Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _use_log(connection: sqlite3.Connection, lock_timeout_s: float) -> None:
+    """Turn the write-ahead log on; while another does the same, SQLite says "locked" without waiting."""
+    ends = time.monotonic() + lock_timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > ends:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 @contextmanager

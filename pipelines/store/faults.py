@@ -22,7 +22,7 @@ _FULL: Final = "the disk of {store} is full; nothing of this write was kept; mak
 _SQLITE: Final = {
     sqlite3.SQLITE_BUSY: (_LOCKED, True),
     sqlite3.SQLITE_LOCKED: (_LOCKED, True),
-    sqlite3.SQLITE_FULL: (_FULL, True),
+    sqlite3.SQLITE_FULL: (_FULL, False),
     sqlite3.SQLITE_IOERR: (
         "{store} cannot be read or written ({detail}); check the disk and run again",
         True,
@@ -42,7 +42,7 @@ _POSTGRES: Final = {
     "55P03": (_LOCKED, True),
     "40001": ("{store} had a conflict of two writers; run again", True),
     "40P01": ("{store} had a deadlock of two writers; run again", True),
-    "53100": (_FULL, True),
+    "53100": (_FULL, False),
     "42P01": (f"{{store}} lacks a table ({{detail}}); {_UPGRADE}", False),
     "42703": (f"{{store}} lacks a column ({{detail}}); {_UPGRADE}", False),
     "42501": ("{store} refuses this user ({detail})", False),
@@ -83,7 +83,10 @@ def _named(error: BaseException, url: URL, lost: bool) -> StoreError:
 def _meaning(error: BaseException, lost: bool) -> tuple[str, bool]:
     unknown = ("{store}: {detail}", False)
     if isinstance(error, sqlite3.Error):
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest tells kinds of one code apart
+        extended = getattr(error, "sqlite_errorcode", 0)
+        if extended == sqlite3.SQLITE_IOERR_SHMSIZE:  # the file beside a log cannot grow
+            return _SQLITE[sqlite3.SQLITE_FULL]
+        code = extended & 0xFF  # the rest tells kinds of one code apart
         if code == sqlite3.SQLITE_ERROR and str(error).startswith(("no such", "table ")):
             return f"{{store}}: {{detail}}; {_UPGRADE}", False
         return _SQLITE.get(code, unknown)

@@ -1,20 +1,21 @@
-"""Forecasts and scores of a version, written in bulk and never twice."""
+"""Forecasts and scores of a version, written in bulk; one that is sent again replaces the old one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, select
+from sqlalchemy import Connection, Engine, delete, select
 
 from forecast.errors import nearest
 from forecast.models.freq import Freq
 from forecast.types import F64, I64
 from pipelines.errors import StoreError
 from pipelines.store.bulk import Column, write_rows
-from pipelines.store.engine import reading, writing
+from pipelines.store.engine import affected, reading
+from pipelines.store.leases import Grant, writing_under
 from pipelines.store.series import Keys, find_series, read_keys, read_times, series_numbers, to_ds, to_ts
-from pipelines.store.tables import Forecast, ForecastScore, Series
+from pipelines.store.tables import Champion, Forecast, ForecastScore, ModelVersion, Series
 from pipelines.store.versions import VersionRow, find_id, get_row
 
 if TYPE_CHECKING:
@@ -29,10 +30,11 @@ def write_forecasts(
     frame: pd.DataFrame,
     id_col: str = "unique_id",
     time_col: str = "ds",
+    lease: Grant | None = None,
 ) -> int:
     """Write what `Fitted.predict` returned, all or nothing, and return the rows of the table it takes.
 
-    A forecast that is there already is kept: the same version and origin give the same forecast.
+    A forecast that is there already is replaced: another future of the regressors gives another one.
 
     Parameters
     ----------
@@ -47,18 +49,12 @@ def write_forecasts(
         A column is missing, a series has two rows for one time, a time is off the grid of the version.
     """
     _check_columns(frame, [id_col, time_col])
-    with writing(engine) as connection:
+    with writing_under(engine, lease) as connection:
         row = get_row(connection, find_id(connection, version))
         freq = Freq(row.freq, row.tz)
         keys, origins = _read_origins(frame, id_col, time_col, freq)
-        h, on = freq.positions(keys.times, origins)
-        if not (on & (h >= 1)).all():
-            bad = keys.order[np.flatnonzero(~(on & (h >= 1)))[0]]
-            raise StoreError(
-                f"series {frame[id_col].iloc[bad]!r}: {frame[time_col].iloc[bad]} is not on the grid "
-                f"{freq.text!r} after its origin"
-            )
-        numbers = series_numbers(connection, keys.ids, freq)[keys.series]
+        h = _steps(frame, id_col, time_col, keys, origins, freq)
+        numbers = series_numbers(connection, row.fleet, keys.ids, freq)[keys.series]
         rows = np.argsort(numbers, kind="stable")  # in the order of the table
         where = {"series_id": numbers, "origin": to_ts(origins, freq), "h": h, "ts": keys.ts}
         where = {name: values[rows] for name, values in where.items()}
@@ -74,6 +70,7 @@ def write_scores(
     frame: pd.DataFrame,
     source: str = "backtest",
     id_col: str = "unique_id",
+    lease: Grant | None = None,
 ) -> int:
     """Write what ``evaluate(..., by="unique_id")`` returned, all or nothing; a repeat replaces the old.
 
@@ -87,27 +84,17 @@ def write_scores(
     """
     _check_columns(frame, [id_col, "metric"])
     models = [str(name) for name in frame.columns if name not in (id_col, "metric", "cutoff")]
-    with writing(engine) as connection:
+    with writing_under(engine, lease) as connection:
         row = get_row(connection, find_id(connection, version))
-        freq = Freq(row.freq, row.tz)
-        cutoff = np.zeros(len(frame), np.int64)
-        if "cutoff" in frame:
-            _, cutoff = read_times(frame["cutoff"], frame[id_col], freq)
-        ids = [str(one) for one in frame[id_col]]
-        metric = frame["metric"].astype(str).to_numpy(dtype=object)
-        numbers = series_numbers(connection, ids, freq)
-        order = np.lexsort((cutoff, metric.astype(str), numbers))
-        _refuse_repeats(ids, numbers[order], metric[order], cutoff[order], order)
-        where = {"series_id": numbers[order], "metric": metric[order], "cutoff": cutoff[order]}
+        order, where = _windows(connection, row, frame, id_col)
+        head: dict[str, Column] = {"model_version_id": row.id, "source": source}
         return sum(
             write_rows(
                 connection,
                 ForecastScore,
-                {"model_version_id": row.id, "source": source, "model": name, **where, "value": value[order]},
-                "replace",
+                {**head, "model": name, **where, "value": _numbers(frame, name)[order]},
             )
             for name in models
-            for value in [_numbers(frame, name)]
         )
 
 
@@ -124,6 +111,34 @@ def read_scores(engine: Engine, version: VersionRow | str, unique_id: object = N
     """Return `unique_id, source, model, metric, cutoff, value`; `cutoff` 0: a mean over windows."""
     names = ["source", "model", "metric", "cutoff", "value"]
     return _read(engine, version, ForecastScore, names, unique_id)[0]
+
+
+def trim_forecasts(
+    engine: Engine,
+    fleet: str,
+    keep_versions: int,
+    keep: VersionRow | None = None,
+    lease: Grant | None = None,
+) -> int:
+    """Delete forecasts and scores of all but the last versions of a fleet, and return how many rows.
+
+    Parameters
+    ----------
+    keep_versions
+        How many versions, by number, keep their rows; the champion and the version `keep` always do.
+    """
+    ids = select(ModelVersion.id).where(ModelVersion.fleet == fleet)
+    with writing_under(engine, lease) as connection:
+        kept = set(connection.scalars(ids.order_by(ModelVersion.ver.desc()).limit(keep_versions)))
+        kept |= set(connection.scalars(select(Champion.model_version_id).where(Champion.fleet == fleet)))
+        kept |= set() if keep is None else {keep.id}
+        old = [number for number in connection.scalars(ids) if number not in kept]
+        return sum(
+            # One at a time: a year of versions is more than a statement may have parameters.
+            affected(connection.execute(delete(table).where(table.model_version_id == number)))
+            for number in old
+            for table in (Forecast, ForecastScore)
+        )
 
 
 def _read(
@@ -145,8 +160,8 @@ def _read(
         )
         if unique_id is not None:
             # Its number first: SQLite would otherwise read all rows of the version.
-            number = find_series(connection, [str(unique_id)], Freq(row.freq, row.tz)).get(str(unique_id), -1)
-            query = query.where(table.series_id == number)
+            known = find_series(connection, row.fleet, [str(unique_id)], Freq(row.freq, row.tz))
+            query = query.where(table.series_id == known.get(str(unique_id), -1))
         rows = connection.execute(query).all()
     frame = pd.DataFrame.from_records([tuple(one) for one in rows], columns=["unique_id", *names])
     floats = {name: "float64" for name in ("mean", "lo", "hi", "value") if name in names}
@@ -174,6 +189,35 @@ def _read_origins(frame: pd.DataFrame, id_col: str, time_col: str, freq: Freq) -
     return Keys(order, series, tuple(ids), times, ts), cutoffs[order]
 
 
+def _steps(frame: pd.DataFrame, id_col: str, time_col: str, keys: Keys, origins: I64, freq: Freq) -> I64:
+    """Return how many steps after its origin each row is; `StoreError` names one that is off the grid."""
+    h, on = freq.positions(keys.times, origins)
+    off = np.flatnonzero(~(on & (h >= 1)))
+    if len(off):
+        bad = keys.order[off[0]]
+        raise StoreError(
+            f"series {frame[id_col].iloc[bad]!r}: {frame[time_col].iloc[bad]} is not on the grid "
+            f"{freq.text!r} after its origin"
+        )
+    return h
+
+
+def _windows(
+    connection: Connection, row: VersionRow, frame: pd.DataFrame, id_col: str
+) -> tuple[I64, dict[str, Column]]:
+    """Return the order of the table, and in it which series, metric and window each score is of."""
+    freq = Freq(row.freq, row.tz)
+    cutoff = np.zeros(len(frame), np.int64)
+    if "cutoff" in frame:
+        _, cutoff = read_times(frame["cutoff"], frame[id_col], freq)
+    ids = [str(one) for one in frame[id_col]]
+    metric = frame["metric"].astype(str).to_numpy(dtype=object)
+    numbers = series_numbers(connection, row.fleet, ids, freq)
+    order = np.lexsort((cutoff, metric.astype(str), numbers))
+    _refuse_repeats(ids, numbers[order], metric[order], cutoff[order], order)
+    return order, {"series_id": numbers[order], "metric": metric[order], "cutoff": cutoff[order]}
+
+
 def _write_model(
     connection: Connection,
     row: VersionRow,
@@ -197,7 +241,7 @@ def _write_model(
             columns[side] = np.column_stack([_numbers(frame, name)[order] for name in names]).ravel()
     else:
         columns["level"] = _WITHOUT_INTERVAL
-    return write_rows(connection, Forecast, columns, "keep")
+    return write_rows(connection, Forecast, columns)
 
 
 def _levels(frame: pd.DataFrame, alias: str) -> dict[float, str]:

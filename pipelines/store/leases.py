@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Final
 
 from sqlalchemy import Connection, Engine, select, text, update
 
-from pipelines.errors import PipelineError, StoreError
+from pipelines.errors import LeaseLostError, PipelineError, StoreError
 from pipelines.store.engine import affected, now_ms, reading, writing
 from pipelines.store.tables import FleetLease
 
@@ -62,7 +64,7 @@ class Lease:
         return self.grant.until_ms
 
     def renew(self) -> None:
-        """Begin the time to live anew; `StoreError` when another took the fleet over."""
+        """Begin the time to live anew; `LeaseLostError` when another took the fleet over."""
         with writing(self._engine) as connection:
             check_fence(connection, self.grant)
             until = now_ms(connection) + round(self.ttl_s * 1000)
@@ -121,14 +123,24 @@ def lease_holder(engine: Engine, fleet: str) -> Grant | None:
     return Grant(row.fleet, row.owner, row.fence, row.until_ms)
 
 
+@contextmanager
+def writing_under(engine: Engine, grant: Grant | None) -> Iterator[Connection]:
+    """Yield a connection as `writing` does; where a lease is given and was lost, `LeaseLostError`."""
+    with writing(engine) as connection:
+        if grant is not None:
+            check_fence(connection, grant)
+        yield connection
+
+
 def check_fence(connection: Connection, grant: Grant) -> None:
-    """Hold the lease's row until the end of the transaction; `StoreError` when it is another's by now."""
+    """Hold the lease's row until the end of the transaction; `LeaseLostError` when it is another's by now."""
     mine = (FleetLease.fleet == grant.fleet) & (FleetLease.fence == grant.fence)
     # An update that changes nothing: it locks the row on both dialects, so that nobody takes over
     # between this check and the commit.
     held = connection.execute(update(FleetLease).where(mine).values(fence=FleetLease.fence))
     if affected(held) != 1:
-        raise StoreError(
-            f"the lease of fleet {grant.fleet!r} under fence {grant.fence} was lost to another trainer; "
-            "nothing was kept, start again"
+        now = connection.execute(select(FleetLease).where(FleetLease.fleet == grant.fleet)).first()
+        raise LeaseLostError(
+            f"the lease of fleet {grant.fleet!r} was lost to {now.owner if now else 'nobody'!r}: "
+            f"{grant.owner!r} did not renew it in time; nothing of this write was kept, run again later"
         )

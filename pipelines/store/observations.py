@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Engine, delete, select
+from sqlalchemy import Engine, select, text
 
 from forecast.models.freq import Freq
 from pipelines.errors import StoreError
 from pipelines.store.bulk import write_rows
-from pipelines.store.engine import affected, reading, writing
-from pipelines.store.series import find_series, read_keys, read_times, series_numbers, to_ds
-from pipelines.store.tables import Observation, Series
+from pipelines.store.engine import affected, reading
+from pipelines.store.leases import Grant, writing_under
+from pipelines.store.series import find_series, read_keys, series_numbers, to_ds
+from pipelines.store.tables import Observation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,11 +21,13 @@ if TYPE_CHECKING:
 
 def write_observations(
     engine: Engine,
+    fleet: str,
     ids: Any,  # noqa: ANN401  # a column, or what becomes one
     ds: Any,  # noqa: ANN401  # likewise
     y: Any,  # noqa: ANN401  # likewise
     freq: Freq,
     quality: Any = None,  # noqa: ANN401  # likewise
+    lease: Grant | None = None,
 ) -> int:
     """Write observations, all or nothing, and return their number; a value sent again replaces the old one.
 
@@ -46,8 +49,8 @@ def write_observations(
         raise StoreError(
             f"{len(keys.order)} keys, {len(values)} values and {len(codes)} codes: must be equal"
         )
-    with writing(engine) as connection:
-        numbers = series_numbers(connection, keys.ids, freq)[keys.series]
+    with writing_under(engine, lease) as connection:
+        numbers = series_numbers(connection, fleet, keys.ids, freq)[keys.series]
         # By number: series that were known before come in the order of the table.
         order = np.argsort(numbers, kind="stable")
         columns = {
@@ -56,15 +59,17 @@ def write_observations(
             "y": values[keys.order][order],
             "quality": codes[keys.order][order],
         }
-        return write_rows(connection, Observation, columns, "replace")
+        return write_rows(connection, Observation, columns)
 
 
-def read_observations(engine: Engine, unique_id: object, freq: Freq, last: int | None = None) -> pd.DataFrame:
+def read_observations(
+    engine: Engine, fleet: str, unique_id: object, freq: Freq, last: int | None = None
+) -> pd.DataFrame:
     """Return `unique_id, ds, y` of one series, oldest first: all that is kept, or the `last` rows."""
     import pandas as pd
 
     with reading(engine) as connection:
-        number = find_series(connection, [str(unique_id)], freq).get(str(unique_id), -1)
+        number = find_series(connection, fleet, [str(unique_id)], freq).get(str(unique_id), -1)
         query = (
             select(Observation.ts, Observation.y)
             .where(Observation.series_id == number)
@@ -77,13 +82,25 @@ def read_observations(engine: Engine, unique_id: object, freq: Freq, last: int |
     return pd.DataFrame({"unique_id": [unique_id] * len(rows), "ds": to_ds(ts, freq), "y": y})
 
 
-def trim_observations(engine: Engine, before: Any, freq: Freq) -> int:  # noqa: ANN401  # a time, or an int
-    """Delete what is older than `before` of all series on a grid, and return how many rows that were."""
-    _, ts = read_times(_column([before], "before"), _column([""], "unique_id"), freq)
-    here = select(Series.id).where(Series.freq == freq.text, Series.tz == (freq.tz or ""))
-    old = delete(Observation).where(Observation.series_id.in_(here), Observation.ts < int(ts[0]))
-    with writing(engine) as connection:
-        return affected(connection.execute(old))
+# For each series the newest row that is too old: one step into the index, however many rows lie before it.
+_TRIM = text("""
+    DELETE FROM observation WHERE (series_id, ts) IN (
+        WITH edge AS MATERIALIZED (
+            SELECT series.id, (
+                SELECT ts FROM observation WHERE series_id = series.id ORDER BY ts DESC LIMIT 1 OFFSET :last
+            ) AS ts
+            FROM series WHERE fleet = :fleet
+        )
+        SELECT old.series_id, old.ts
+        FROM edge JOIN observation AS old ON old.series_id = edge.id AND old.ts <= edge.ts
+    )
+""")
+
+
+def trim_observations(engine: Engine, fleet: str, last: int, lease: Grant | None = None) -> int:
+    """Delete all but the `last` rows of every series of a fleet, and return how many rows that were."""
+    with writing_under(engine, lease) as connection:
+        return affected(connection.execute(_TRIM, {"fleet": fleet, "last": last}))
 
 
 def _column(values: Any, name: str) -> pd.Series[Any]:  # noqa: ANN401  # whatever pandas takes

@@ -1,4 +1,4 @@
-"""Series: which row number stands for a `unique_id` on a grid, and the columns of a frame in such numbers."""
+"""Series: which row number stands for a `unique_id` of a fleet, and columns of a frame in such numbers."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, Engine, bindparam, text, update
+from sqlalchemy import Connection, Engine, text
 
 from forecast.models.freq import Freq
 from forecast.types import I64
 from pipelines.errors import StoreError
 from pipelines.store.address import SQLITE
-from pipelines.store.engine import dialect, writing
-from pipelines.store.tables import Series
+from pipelines.store.engine import dialect
+from pipelines.store.leases import Grant, writing_under
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,32 +39,44 @@ class Keys:
     """(n,) as stored: ms since 1970, UTC, or plain ints."""
 
 
-def write_series(engine: Engine, ids: Iterable[object], freq: Freq, unit: str | None = None) -> I64:
-    """Register series and return their row numbers, in the order of `ids`."""
+def write_series(
+    engine: Engine,
+    fleet: str,
+    ids: Iterable[object],
+    freq: Freq,
+    unit: str | None = None,
+    lease: Grant | None = None,
+) -> None:
+    """Register series; `unit` is noted of those that are known, too."""
     keys = [_key(one) for one in ids]
-    with writing(engine) as connection:
-        numbers = series_numbers(connection, keys, freq)
-        if unit is not None:
-            one = update(Series).where(Series.id == bindparam("number")).values(unit=unit)
-            connection.execute(one, [{"number": number} for number in np.unique(numbers).tolist()])
-        return numbers
+    with writing_under(engine, lease) as connection:
+        _add(connection, fleet, keys, freq, unit)
 
 
-def series_numbers(connection: Connection, keys: Sequence[str], freq: Freq) -> I64:
+def series_numbers(connection: Connection, fleet: str, keys: Sequence[str], freq: Freq) -> I64:
     """Return the row numbers of `keys` on a grid; what is new is added."""
-    _check_text(keys)
-    wanted = sorted(set(keys))  # in one order, so that two writers cannot wait for each other
-    found = find_series(connection, wanted, freq)
-    missing = [key for key in wanted if key not in found]
+    check_text(keys)
+    found = find_series(connection, fleet, keys, freq)
+    missing = [key for key in keys if key not in found]
     if missing:
-        add = f"""
-            INSERT INTO series (key, freq, tz)
-            SELECT value, :freq, :tz FROM {_EACH[dialect(connection)]} WHERE true
-            ON CONFLICT (key, freq, tz) DO NOTHING
-        """  # noqa: S608  # a text of ours
-        connection.execute(text(add), _given(connection, missing, freq))
-        found |= find_series(connection, missing, freq)
+        _add(connection, fleet, missing, freq)
+        found |= find_series(connection, fleet, missing, freq)
     return np.fromiter((found[key] for key in keys), np.int64, len(keys))
+
+
+def _add(
+    connection: Connection, fleet: str, keys: Sequence[str], freq: Freq, unit: str | None = None
+) -> None:
+    """Add the series that are not known, without a look at them first: most often all are, or none."""
+    check_text(keys)
+    distinct = sorted(set(keys))  # in one order, so that two writers cannot wait for each other
+    change = "NOTHING" if unit is None else "UPDATE SET unit = excluded.unit"
+    add = f"""
+        INSERT INTO series (fleet, key, freq, tz, unit)
+        SELECT :fleet, value, :freq, :tz, :unit FROM {_EACH[dialect(connection)]} WHERE true
+        ON CONFLICT (fleet, key, freq, tz) DO {change}
+    """  # noqa: S608  # a text of ours
+    connection.execute(text(add), {**_given(connection, fleet, distinct, freq), "unit": unit})
 
 
 # The rows of a list that is one parameter: a statement may have only so many parameters.
@@ -82,19 +94,19 @@ _AMONG = {
 }
 
 
-def find_series(connection: Connection, keys: Sequence[str], freq: Freq) -> dict[str, int]:
+def find_series(connection: Connection, fleet: str, keys: Sequence[str], freq: Freq) -> dict[str, int]:
     """Return the row numbers of those among `keys` that are known."""
     query = f"""
         SELECT key, id FROM series
-        WHERE freq = :freq AND tz = :tz AND {_AMONG[dialect(connection)]}
+        WHERE fleet = :fleet AND freq = :freq AND tz = :tz AND {_AMONG[dialect(connection)]}
     """  # noqa: S608  # a text of ours
-    found = connection.execute(text(query), _given(connection, keys, freq))
+    found = connection.execute(text(query), _given(connection, fleet, sorted(set(keys)), freq))
     return {row.key: row.id for row in found}
 
 
-def _given(connection: Connection, keys: Sequence[str], freq: Freq) -> dict[str, Any]:
-    listed = json.dumps(list(keys)) if dialect(connection) == SQLITE else list(keys)
-    return {"keys": listed, "freq": freq.text, "tz": freq.tz or ""}
+def _given(connection: Connection, fleet: str, keys: list[str], freq: Freq) -> dict[str, Any]:
+    listed = json.dumps(keys) if dialect(connection) == SQLITE else keys
+    return {"fleet": fleet, "keys": listed, "freq": freq.text, "tz": freq.tz or ""}
 
 
 def read_keys(ids: pd.Series[Any], ds: pd.Series[Any], freq: Freq) -> Keys:
@@ -176,7 +188,7 @@ def _key(one: object) -> str:
     return one if isinstance(one, str) else str(one)
 
 
-def _check_text(keys: Sequence[str]) -> None:
+def check_text(keys: Sequence[str]) -> None:
     """Refuse what PostgreSQL cannot hold, on both dialects; so does the wire."""
     whole = "".join(keys)
     try:

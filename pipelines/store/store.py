@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from forecast.models.freq import Freq, parse_freq
 from forecast.models.manifest import Chunk, Manifest
-from forecast.types import I64
 from pipelines.errors import StoreError
 from pipelines.store import champions, forecasts, leases, observations, series, upgrade, versions
 from pipelines.store.address import DEFAULT_URL, mask, parse_url
-from pipelines.store.champions import ChampionRow
+from pipelines.store.champions import ChampionRow, PromotionRow
 from pipelines.store.engine import LOCK_TIMEOUT_S, make_engine
 from pipelines.store.leases import Grant, Lease
 from pipelines.store.upgrade import SchemaReport, SchemaState
@@ -128,15 +127,23 @@ class Store:
         tracking: Mapping[str, str | None] | None = None,
         state: str = "candidate",
         lease: Lease | None = None,
+        metrics: Mapping[str, Any] | None = None,
     ) -> VersionRow:
-        """Register a version and its chunks; one that is known already is returned as it is.
+        """Register a version and its chunks; of one that is known note anew its place, tracking and metrics.
 
-        `tracking` has ``mlflow_run_id`` and ``mlflow_version``. With `lease` the commit is refused once
-        another took the fleet over.
+        `tracking` has ``mlflow_run_id`` and ``mlflow_version``, `metrics` those of the fleet by alias. Here
+        and below: with `lease` the commit is refused once another took the fleet over.
         """
-        grant = lease.grant if lease is not None else None
         return versions.add_version(
-            self._engine, fleet, manifest, artifact_uri, parent_version, tracking, state, grant
+            self._engine,
+            fleet,
+            manifest,
+            artifact_uri,
+            parent_version,
+            tracking,
+            state,
+            _grant(lease),
+            metrics,
         )
 
     def set_tracking(
@@ -173,52 +180,74 @@ class Store:
         version: VersionRow | str,
         expected_row_version: int | None,
         lease: Lease | None = None,
+        reason: str = "",
     ) -> int:
         """Make `version` the champion if nobody changed the row since; return its new row version.
 
         `ConflictError` has the row version `found`. Expect None or 0 before the first champion.
         """
-        grant = lease.grant if lease is not None else None
-        return champions.set_champion(self._engine, fleet, version, expected_row_version, grant)
+        return champions.set_champion(
+            self._engine, fleet, version, expected_row_version, _grant(lease), reason
+        )
+
+    def promotions(self, fleet: str) -> list[PromotionRow]:
+        """Return every change of the champion of a fleet, oldest first."""
+        return champions.list_promotions(self._engine, fleet)
 
     # Rows
 
     def write_series(
-        self, ids: Iterable[object], freq: str | int | Freq, tz: str | None = None, unit: str | None = None
-    ) -> I64:
-        """Register series; return their row numbers in the order of `ids`.
-
-        The same id on another grid (`freq`, `tz`) is another series.
-        """
-        return series.write_series(self._engine, ids, parse_freq(freq, tz), unit)
+        self,
+        fleet: str,
+        ids: Iterable[object],
+        freq: str | int | Freq,
+        tz: str | None = None,
+        unit: str | None = None,
+        lease: Lease | None = None,
+    ) -> None:
+        """Register series; the same id of another fleet, or on another grid (`freq`, `tz`), is another."""
+        series.write_series(self._engine, fleet, ids, parse_freq(freq, tz), unit, _grant(lease))
 
     def write_observations(
         self,
+        fleet: str,
         ids: Any,  # noqa: ANN401  # a column, or what becomes one
         ds: Any,  # noqa: ANN401  # likewise
         y: Any,  # noqa: ANN401  # likewise
         freq: str | int | Freq,
         tz: str | None = None,
         quality: Any = None,  # noqa: ANN401  # likewise
+        lease: Lease | None = None,
     ) -> int:
         """Write (n,) columns of a long frame and return n; a value sent again replaces the old one."""
-        return observations.write_observations(self._engine, ids, ds, y, parse_freq(freq, tz), quality)
+        grid = parse_freq(freq, tz)
+        return observations.write_observations(self._engine, fleet, ids, ds, y, grid, quality, _grant(lease))
 
     def observations(
-        self, unique_id: object, freq: str | int | Freq, tz: str | None = None, last: int | None = None
+        self,
+        fleet: str,
+        unique_id: object,
+        freq: str | int | Freq,
+        tz: str | None = None,
+        last: int | None = None,
     ) -> pd.DataFrame:
         """Return `unique_id, ds, y` of one series, oldest first: all that is kept, or the `last` rows."""
-        return observations.read_observations(self._engine, unique_id, parse_freq(freq, tz), last)
+        return observations.read_observations(self._engine, fleet, unique_id, parse_freq(freq, tz), last)
 
-    def trim_observations(self, before: object, freq: str | int | Freq, tz: str | None = None) -> int:
-        """Delete what is older than `before` of all series on a grid; return the number of rows."""
-        return observations.trim_observations(self._engine, before, parse_freq(freq, tz))
+    def trim_observations(self, fleet: str, last: int, lease: Lease | None = None) -> int:
+        """Delete all but the `last` rows of every series of a fleet; return how many rows that were."""
+        return observations.trim_observations(self._engine, fleet, last, _grant(lease))
 
     def write_forecasts(
-        self, version: VersionRow | str, frame: pd.DataFrame, id_col: str = "unique_id", time_col: str = "ds"
+        self,
+        version: VersionRow | str,
+        frame: pd.DataFrame,
+        id_col: str = "unique_id",
+        time_col: str = "ds",
+        lease: Lease | None = None,
     ) -> int:
-        """Write what `predict` returned, and return its rows; forecasts that are there already are kept."""
-        return forecasts.write_forecasts(self._engine, version, frame, id_col, time_col)
+        """Write what `predict` returned, and return its rows; one that is there already is replaced."""
+        return forecasts.write_forecasts(self._engine, version, frame, id_col, time_col, _grant(lease))
 
     def forecasts(self, version: VersionRow | str, unique_id: object = None) -> pd.DataFrame:
         """Return `unique_id, model, cutoff, h, ds, level, mean, lo, hi`; level 0 has no interval."""
@@ -230,10 +259,21 @@ class Store:
         frame: pd.DataFrame,
         source: str = "backtest",
         id_col: str = "unique_id",
+        lease: Lease | None = None,
     ) -> int:
         """Write what ``evaluate(by="unique_id")`` returned; a score sent again replaces the old one."""
-        return forecasts.write_scores(self._engine, version, frame, source, id_col)
+        return forecasts.write_scores(self._engine, version, frame, source, id_col, _grant(lease))
 
     def scores(self, version: VersionRow | str, unique_id: object = None) -> pd.DataFrame:
         """Return `unique_id, source, model, metric, cutoff, value`."""
         return forecasts.read_scores(self._engine, version, unique_id)
+
+    def trim_forecasts(
+        self, fleet: str, keep_versions: int, keep: VersionRow | None = None, lease: Lease | None = None
+    ) -> int:
+        """Delete forecasts and scores of all versions but the last ones, the champion and `keep`."""
+        return forecasts.trim_forecasts(self._engine, fleet, keep_versions, keep, _grant(lease))
+
+
+def _grant(lease: Lease | None) -> Grant | None:
+    return lease.grant if lease is not None else None

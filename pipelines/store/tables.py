@@ -59,12 +59,13 @@ def _one_of(values: tuple[str, ...]) -> CheckConstraint:
 
 
 class Series(Base):
-    """A series of data; the same `unique_id` on another grid is another series."""
+    """A series of data; the same `unique_id` of another fleet, or on another grid, is another series."""
 
     __tablename__ = "series"
-    __table_args__ = (UniqueConstraint("key", "freq", "tz"),)
+    __table_args__ = (UniqueConstraint("fleet", "key", "freq", "tz"),)
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
+    fleet: Mapped[str]
     key: Mapped[str]
     """`unique_id` as text."""
     freq: Mapped[str]
@@ -88,7 +89,7 @@ class Observation(Base):
 
 
 class ModelVersion(Base):
-    """A manifest that was registered for a fleet; never changes but for its state and its MLflow ids."""
+    """A manifest that was registered for a fleet; only state, place, metrics and MLflow ids change."""
 
     __tablename__ = "model_version"
     __table_args__ = (
@@ -111,6 +112,8 @@ class ModelVersion(Base):
     n_series: Mapped[int]
     models: Mapped[list[dict[str, Any]]]
     """`[{"alias": ..., "spec": {...}}, ...]`"""
+    metrics: Mapped[dict[str, Any] | None]
+    """`{alias: {"mase_mean": ..., ...}}` of the fleet; stays when scores are trimmed."""
     mlflow_run_id: Mapped[str | None]
     mlflow_version: Mapped[str | None]
     created_ts_ms: Mapped[int | None]
@@ -144,6 +147,21 @@ class Champion(Base):
     row_version: Mapped[int]
     """Grows by one with every change; the word of compare-and-set."""
     changed_ts_ms: Mapped[int]
+
+
+class Promotion(Base):
+    """One change of a champion, written in the transaction that made it; never changed."""
+
+    __tablename__ = "promotion"
+
+    fleet: Mapped[str] = mapped_column(primary_key=True)
+    row_version: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """Of the champion after the change."""
+    model_version_id: Mapped[int] = mapped_column(ForeignKey(ModelVersion.id), index=True)
+    previous_id: Mapped[int | None] = mapped_column(ForeignKey(ModelVersion.id), index=True)
+    """The champion before; null: there was none."""
+    ts_ms: Mapped[int]
+    reason: Mapped[str]
 
 
 class FleetLease(Base):

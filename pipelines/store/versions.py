@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, up
 from forecast.models.manifest import Chunk, Manifest
 from pipelines.errors import StoreError
 from pipelines.store.engine import now_ms, reading, serialize, writing
-from pipelines.store.leases import Grant, check_fence
+from pipelines.store.leases import Grant, writing_under
 from pipelines.store.tables import VERSION_STATES, Champion, ModelChunk, ModelVersion
 
 _TRACKING: Final = {"mlflow_run_id", "mlflow_version"}
@@ -39,6 +39,8 @@ class VersionRow:
     n_series: int
     models: tuple[Mapping[str, Any], ...]
     """``{"alias": ..., "spec": {...}}`` each."""
+    metrics: Mapping[str, Any] | None
+    """``{alias: {"mase_mean": ..., ...}}`` of the fleet, baselines too; None where none were noted."""
     mlflow_run_id: str | None
     mlflow_version: str | None
     created_ts_ms: int | None
@@ -61,8 +63,9 @@ def add_version(
     tracking: Mapping[str, str | None] | None = None,
     state: str = "candidate",
     lease: Grant | None = None,
+    metrics: Mapping[str, Any] | None = None,
 ) -> VersionRow:
-    """Register a version with its chunks; one that is known already is returned as it is.
+    """Register a version with its chunks; of one that is known note anew where it is, `tracking`, `metrics`.
 
     Raises
     ------
@@ -76,14 +79,16 @@ def add_version(
     _check_state(state)
     if state == CHAMPION:
         raise StoreError("a version becomes champion by set_champion only")
-    with writing(engine) as connection:
-        if lease is not None:
-            check_fence(connection, lease)
+    with writing_under(engine, lease) as connection:
         serialize(connection, f"fleet {fleet}")  # the next number is free until the commit
         known = _by_version(connection, fleet, manifest.version)
         if known is None:
             parent_id = _parent_id(connection, fleet, parent)
             known = _insert(connection, fleet, manifest, artifact_uri, parent_id, state)
+        # Whoever adds it has just written it there; the folder of old may be gone.
+        news: dict[str, Any] = {"artifact_uri": artifact_uri} | ({"metrics": metrics} if metrics else {})
+        connection.execute(update(ModelVersion).where(ModelVersion.id == known.id).values(news))
+        known = get_row(connection, known.id)
         if tracking:
             known = _track(connection, known.id, tracking)
         return known
@@ -177,8 +182,8 @@ def _rows() -> Select[Any]:
 def _row(found: Row[Any]) -> VersionRow:
     return VersionRow(
         found.id, found.fleet, found.ver, found.version, found.parent_version, found.artifact_uri,
-        found.state, found.freq, found.tz or None, found.n_series, tuple(found.models), found.mlflow_run_id,
-        found.mlflow_version, found.created_ts_ms, found.added_ts_ms,
+        found.state, found.freq, found.tz or None, found.n_series, tuple(found.models), found.metrics,
+        found.mlflow_run_id, found.mlflow_version, found.created_ts_ms, found.added_ts_ms,
     )  # fmt: skip
 
 

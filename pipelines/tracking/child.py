@@ -17,24 +17,10 @@ import warnings
 from collections.abc import Callable
 from typing import IO, Any
 
-from forecast.errors import ForecastError
+from pipelines.errors import TrackingError
 
 # Seconds before the second and third attempt; a server that restarts needs about ten.
 _WAITS_S = (0.5, 2.0)
-
-# What MLflow calls an error that no repetition mends.
-_FINAL = frozenset(
-    {
-        "INVALID_PARAMETER_VALUE",
-        "PERMISSION_DENIED",
-        "UNAUTHENTICATED",
-        "INVALID_STATE",
-        "BAD_REQUEST",
-        "RESOURCE_DOES_NOT_EXIST",
-        "NOT_FOUND",
-        "ENDPOINT_NOT_FOUND",
-    }
-)
 
 Action = Callable[[str, dict[str, Any]], dict[str, Any]]
 
@@ -71,7 +57,8 @@ def _load(tracking_uri: str, requests: queue.SimpleQueue[dict[str, Any]]) -> dic
     try:
         import mlflow.tracking  # noqa: F401
     except ImportError as error:
-        return _refusal(f"MLflow cannot be imported ({error}); install forecast-platform[track]", False)
+        fix = "pip install 'forecast-platform[track]'"
+        return _refusal(TrackingError(f"MLflow cannot be imported ({error}): {fix}", retriable=False))
     with contextlib.suppress(Exception):  # what is wrong shows at the first request, with its reason
         warm(tracking_uri, rehearse=requests.empty())
     return None
@@ -80,6 +67,7 @@ def _load(tracking_uri: str, requests: queue.SimpleQueue[dict[str, Any]]) -> dic
 def _answer(tracking_uri: str, request: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked; try again what may go better, while there is time."""
     from pipelines.tracking import recording
+    from pipelines.tracking.faults import named
 
     actions: dict[str, Action] = {"log": recording.log, "runs": recording.runs, "wait": lambda *_: {}}
     action = actions[request["do"]]
@@ -89,25 +77,15 @@ def _answer(tracking_uri: str, request: dict[str, Any]) -> dict[str, Any]:
         try:
             return action(tracking_uri, request)
         except Exception as error:  # every failure goes to the parent, with its reason
-            refusal = _refused(tracking_uri, error)
+            told = named(tracking_uri, error)
         wait = next(waits, None)
-        if wait is None or not refusal["retriable"] or time.monotonic() + wait > ends:
-            return refusal
+        if wait is None or not told.retriable or time.monotonic() + wait > ends:
+            return _refusal(told)
         time.sleep(wait)
 
 
-def _refused(tracking_uri: str, error: Exception) -> dict[str, Any]:
-    from pipelines.tracking.uri import shown
-
-    code = getattr(error, "error_code", None)
-    retriable = code not in _FINAL and not isinstance(error, ForecastError | FileNotFoundError)
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reason = lines[0] if lines else type(error).__name__
-    return _refusal(f"MLflow at {shown(tracking_uri)}: {reason}", retriable)
-
-
-def _refusal(reason: str, retriable: bool) -> dict[str, Any]:
-    return {"error": reason, "retriable": retriable}
+def _refusal(error: TrackingError) -> dict[str, Any]:
+    return {"error": str(error), "retriable": error.retriable}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pipelines.tracking.summary import JobSummary
 from pipelines.tracking.tracker import Tracker
@@ -60,12 +61,18 @@ def log_job(
         "summary": whole.to_json(),
         "experiment": experiment or experiment_of(summary.fleet),
     }
-    if tracker is not None:
-        answer = tracker.ask(request, timeout_s)
-    else:
-        with Tracker(tracking_uri) as own:
-            answer = own.ask(request, timeout_s)
+    answer = answer_of(request, tracking_uri, timeout_s, tracker)
     return Logged(answer["run_id"], answer["model_version"])
+
+
+def answer_of(
+    request: dict[str, Any], tracking_uri: str, timeout_s: float, tracker: Tracker | None
+) -> dict[str, Any]:
+    """Ask the tracker that is there, or one of our own."""
+    if tracker is not None:
+        return tracker.ask(request, timeout_s)
+    with Tracker(tracking_uri) as own:
+        return own.ask(request, timeout_s)
 
 
 def experiment_of(fleet: str) -> str:

@@ -11,11 +11,14 @@ import tempfile
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from pipelines.errors import TrackingError
+from pipelines.tracking.file_store import check_file
+from pipelines.tracking.log import experiment_of
 from pipelines.tracking.summary import METRICS, Candidate, JobSummary, Value
-from pipelines.tracking.uri import sqlite_file
+from pipelines.tracking.uri import shown, sqlite_file
 
 if TYPE_CHECKING:
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
     from mlflow.tracking import MlflowClient
 
 JOB_ID: Final = "forecast.job_id"
@@ -30,11 +33,14 @@ CHAMPION: Final = "champion"
 MODEL_FOLDER: Final = "model"
 
 
-def connect(tracking_uri: str) -> MlflowClient:
-    """Return a client that reads no setting from elsewhere."""
+def connect(tracking_uri: str, write: bool = False) -> MlflowClient:
+    """Return a client that reads no setting from elsewhere; a file is tried first, see `check_file`."""
     import mlflow
     from mlflow.tracking import MlflowClient
 
+    path = sqlite_file(tracking_uri)
+    if path is not None:
+        check_file(path, write)
     mlflow.set_tracking_uri(tracking_uri)
     mlflow.set_registry_uri(tracking_uri)
     return MlflowClient(tracking_uri, tracking_uri)
@@ -57,7 +63,7 @@ def warm(tracking_uri: str, rehearse: bool) -> None:
 def log(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Record a job; return its run id and model version."""
     summary = JobSummary.from_json(request["summary"])
-    client = connect(tracking_uri)
+    client = connect(tracking_uri, write=True)
     experiment_id = _experiment(client, tracking_uri, request["experiment"])
     run = _job_run(client, experiment_id, summary)
     if run.data.tags.get(LOGGED) != "complete":
@@ -87,12 +93,21 @@ def _experiment(client: MlflowClient, tracking_uri: str, name: str) -> str:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
             found = client.get_experiment_by_name(name)  # another job of the fleet was first
-    if found is None or found.lifecycle_stage != "active":
-        raise MlflowException(
-            f"the experiment {name!r} was deleted; restore it (mlflow experiments restore) or name another",
-            error_code=5000,
+    return str(_active(tracking_uri, name, found).experiment_id)
+
+
+def _active(tracking_uri: str, name: str, found: Experiment | None) -> Experiment:
+    """Return the experiment; refuse one that was deleted, and what no MLflow server would send."""
+    uri = shown(tracking_uri)
+    if found is not None and found.lifecycle_stage == "deleted":
+        restore = f"`MLFLOW_TRACKING_URI={uri} mlflow experiments restore -x {found.experiment_id}`"
+        raise TrackingError(
+            f"MLflow at {uri}: the experiment {name!r} was deleted; get it back with {restore}",
+            retriable=False,
         )
-    return str(found.experiment_id)
+    if found is None or found.lifecycle_stage != "active":
+        raise TrackingError(f"MLflow at {uri} is no MLflow server; correct the address", retriable=False)
+    return found
 
 
 def _job_run(client: MlflowClient, experiment_id: str, summary: JobSummary) -> Run:
@@ -209,11 +224,12 @@ def _model_version(client: MlflowClient, run: Run, summary: JobSummary) -> str:
 
 
 def runs(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the runs of an experiment, the newest first, as rows."""
+    """Return the runs of an experiment, the newest first, as rows; or, when it is not there, all fleets."""
     client = connect(tracking_uri)
     experiment = client.get_experiment_by_name(request["experiment"])
     if experiment is None:
-        return {"rows": []}
+        return {"rows": [], "fleets": _fleets(client)}
+    _active(tracking_uri, request["experiment"], experiment)
     kind = "candidate" if request["candidates"] else "job"
     found: Iterable[Run] = client.search_runs(
         [experiment.experiment_id],
@@ -221,13 +237,20 @@ def runs(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
         max_results=request["last"],
         order_by=["attributes.start_time DESC"],
     )
-    return {"rows": [_row(run) for run in found]}
+    return {"rows": [_row(run) for run in found], "fleets": None}
+
+
+def _fleets(client: MlflowClient) -> list[str]:
+    """Return the fleets that have an experiment of the usual name."""
+    prefix = experiment_of("")
+    found = client.search_experiments(filter_string=f"name LIKE '{prefix}%'")
+    return sorted(each.name.removeprefix(prefix) for each in found)
 
 
 def _row(run: Run) -> dict[str, Any]:
     tags = run.data.tags
     return {
-        "job_id": tags[JOB_ID],
+        "job_id": tags.get(JOB_ID, run.info.run_name or ""),
         "candidate": tags.get(CANDIDATE, ""),
         "run_id": run.info.run_id,
         "started_ms": run.info.start_time,

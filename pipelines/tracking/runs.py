@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pipelines.errors import TrackingError
-from pipelines.tracking.log import TIMEOUT_S, experiment_of
-from pipelines.tracking.summary import METRICS
+from forecast.errors import InputError, nearest
+from pipelines.tracking.log import TIMEOUT_S, answer_of, experiment_of
+from pipelines.tracking.summary import METRICS, check_plain
 from pipelines.tracking.tracker import Tracker
 from pipelines.tracking.uri import resolve_uri, shown, sqlite_file
 
@@ -25,8 +25,9 @@ def runs(
     candidates: bool = False,
     experiment: str | None = None,
     timeout_s: float = TIMEOUT_S,
+    tracker: Tracker | None = None,
 ) -> pd.DataFrame:
-    """Return the jobs of a fleet, the newest first.
+    """Return the jobs of a fleet, the newest first; runs that others put beside them are left out.
 
     Parameters
     ----------
@@ -34,21 +35,26 @@ def runs(
         At most so many rows, up to 1000.
     candidates
         The nested runs, one a candidate, in place of the jobs.
+    tracker
+        One that was started before, with the same URI, to save the start; it stays open.
 
     Returns
     -------
     DataFrame
         ``job_id, candidate, run_id, started, status, version``, a column ``params.NAME`` for each param
-        seen, and one for each of `METRICS` that some run has.
+        seen, and one for each of `METRICS` that some run has. Empty while nothing was logged.
 
     Raises
     ------
     TrackingError
-        MLflow is absent, down or slow, or there is no such file.
+        MLflow is absent, down or slow.
+    InputError
+        MLflow knows fleets, but no such one; the nearest is named.
     """
+    check_plain("fleet", fleet)
     path = sqlite_file(resolve_uri(tracking_uri))
     if path is not None and not path.is_file():
-        raise TrackingError(f"nothing was logged yet: there is no {shown(tracking_uri)}", retriable=True)
+        return _frame([])  # nothing was logged yet
     request = {
         "do": "runs",
         "fleet": fleet,
@@ -56,8 +62,11 @@ def runs(
         "last": min(last, MOST_RUNS),
         "candidates": candidates,
     }
-    with Tracker(tracking_uri) as tracker:
-        return _frame(tracker.ask(request, timeout_s)["rows"])
+    answer = answer_of(request, tracking_uri, timeout_s, tracker)
+    if answer["fleets"]:
+        place = f"MLflow at {shown(tracking_uri)}"
+        raise InputError(f"{place} has no runs of {fleet!r}{nearest(fleet, answer['fleets'])}")
+    return _frame(answer["rows"])
 
 
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:

@@ -65,6 +65,15 @@ def finite(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: float(value) for name, value in metrics.items() if math.isfinite(value)}
 
 
+def check_plain(what: str, name: str) -> None:
+    """Refuse a name that would need quoting in a filter or a folder."""
+    if not _PLAIN.fullmatch(name):
+        raise InputError(
+            f"{what} must be 1 to 200 letters, digits, dots, dashes or underscores, "
+            f"the first a letter or digit; got {name!r}"
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """One configuration that was tried on the whole fleet."""
@@ -130,11 +139,7 @@ class JobSummary:
 
     def __post_init__(self) -> None:
         for name in ("job_id", "fleet"):
-            if not _PLAIN.fullmatch(getattr(self, name)):
-                raise InputError(
-                    f"{name} must be 1 to 200 letters, digits, dots, dashes or underscores, "
-                    f"the first a letter or digit; got {getattr(self, name)!r}"
-                )
+            check_plain(name, getattr(self, name))
         if self.horizon < 1:
             raise InputError(f"horizon must be 1 or more, got {self.horizon}")
         _same_names("dataset", self.dataset, _DATASET_KEYS)

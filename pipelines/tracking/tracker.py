@@ -11,11 +11,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib.util import find_spec
 from types import TracebackType
 from typing import IO, Any, Final
 
 from pipelines.errors import TrackingError
-from pipelines.tracking.uri import resolve_uri, shown
+from pipelines.tracking.faults import NOT_INSTALLED, too_late
+from pipelines.tracking.uri import resolve_uri
 
 # Settings of MLflow for the child alone. Retries are ours, of the whole idempotent recording: MLflow would
 # repeat a single "create run" that the server may have done already. One request may take most of a minute
@@ -67,10 +69,25 @@ class Tracker:
         self.close()
 
     def start(self) -> None:
-        """Start loading MLflow; returns at once, does nothing when it runs already."""
+        """Start loading MLflow; returns at once, does nothing when it runs already.
+
+        Raises
+        ------
+        TrackingError
+            MLflow is not installed; or, `retriable`, there is no room for another process.
+        """
         if self._child is not None and self._child.poll() is None:
             return
         self.close()
+        if find_spec("mlflow") is None:
+            raise TrackingError(NOT_INSTALLED, retriable=False)
+        try:
+            self._begin()
+        except OSError as error:
+            self.close()
+            raise TrackingError(f"MLflow's process cannot be started: {error}", retriable=True) from error
+
+    def _begin(self) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the child
         environment = {k: v for k, v in os.environ.items() if k not in _FOREIGN} | _ENVIRONMENT
         environment |= {"MLFLOW_TRACKING_URI": self.tracking_uri, "MLFLOW_REGISTRY_URI": self.tracking_uri}
@@ -107,8 +124,7 @@ class Tracker:
             raise
         if answer is None:
             self.close()
-            place = shown(self.tracking_uri)
-            raise TrackingError(f"MLflow at {place} was not done after {timeout_s:g} s", retriable=True)
+            raise too_late(self.tracking_uri, timeout_s)
         if not answer:
             reason = self._last_words()
             self.close()

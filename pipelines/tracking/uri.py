@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from forecast.errors import InputError
+from pipelines.masking import masked
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
@@ -36,9 +37,9 @@ def resolve_uri(tracking_uri: str) -> str:
 
 
 def shown(uri: str) -> str:
-    """Return a URI without user and password; any other text as it is."""
+    """Return a URI without user, password and tokens; any other text as it is."""
     scheme, mark, rest = uri.partition("://")
     if not mark or not _SCHEME.fullmatch(scheme):
         return uri
     place, slash, path = rest.partition("/")
-    return f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}"
+    return masked(f"{scheme}{mark}{place.rpartition('@')[2]}{slash}{path}")

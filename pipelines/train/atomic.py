@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +21,11 @@ def write_json(path: Path, value: Any) -> None:  # noqa: ANN401  # anything JSON
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401  # what `write_json` wrote
-    """Read what `write_json` wrote."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read what `write_json` wrote; TrainError when that is not what is there."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise TrainError(f"{path} is damaged ({error}); start the job anew") from None
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -34,19 +38,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     _write(path, put)
 
 
-def write_parquet(path: Path, tables: pa.Table | Iterable[pa.Table], **options: Any) -> None:  # noqa: ANN401
-    """Write one table, or several of one schema one after another; `options` are those of pyarrow."""
+def write_parquet(path: Path, tables: pa.Table | Iterable[pa.Table]) -> None:
+    """Write one table, or several of one schema one after another."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    several: Iterable[pa.Table] = (tables,) if isinstance(tables, pa.Table) else tables
+
     def put(part: Path) -> None:
-        if isinstance(tables, pa.Table):
-            pq.write_table(tables, part, compression="zstd", **options)
-            return
         writer = None
         try:
-            for table in tables:
-                writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd", **options)
+            for table in _read(several):
+                writer = writer or pq.ParquetWriter(part, table.schema, **_encoding(table.schema))
                 # One row group a table, so that a reader finds the table again by its number.
                 writer.write_table(table.cast(writer.schema), row_group_size=max(len(table), 1))
         finally:
@@ -56,6 +59,29 @@ def write_parquet(path: Path, tables: pa.Table | Iterable[pa.Table], **options: 
     _write(path, put)
 
 
+def _read(tables: Iterable[pa.Table]) -> Iterator[pa.Table]:
+    """Yield what is computed while another file is written: a file missing there is not this one's fault."""
+    try:
+        yield from tables
+    except OSError as error:
+        raise TrainError(f"a file of the job cannot be read: {str(error).splitlines()[0]}") from error
+
+
+def _encoding(schema: pa.Schema) -> dict[str, Any]:
+    """Options of pyarrow: a dictionary of measured numbers is only work, and larger than the numbers."""
+    import pyarrow as pa
+
+    texts, encodings = [], {}
+    for field in schema:
+        if pa.types.is_float64(field.type):
+            encodings[field.name] = "BYTE_STREAM_SPLIT"
+        elif pa.types.is_int64(field.type) or pa.types.is_timestamp(field.type):
+            encodings[field.name] = "DELTA_BINARY_PACKED"
+        else:
+            texts.append(field.name)
+    return {"compression": "zstd", "use_dictionary": texts, "column_encoding": encodings}
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
@@ -63,6 +89,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Give a finished folder its name; where one of that name, hence content, is there already, it stays."""
+    try:
+        source.replace(target)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _write(path: Path, put: Callable[[Path], None]) -> None:

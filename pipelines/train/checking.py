@@ -12,6 +12,8 @@ from pipelines.train.work import Work
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from forecast.models.panel import Panel
+
 QUALITY = "quality.parquet"
 
 
@@ -23,24 +25,26 @@ def check(work: Work) -> dict[str, Any]:
 
 
 def _tables(work: Work, verdicts: Counter[str]) -> Iterator[pa.Table]:
+    for table in work.each_part("check", lambda k: _table(work, work.panel(k))):
+        verdicts.update(table["verdict"].to_pylist() if work.job.stationarity else ())
+        yield table
+
+
+def _table(work: Work, panel: Panel) -> pa.Table:
     import numpy as np
     import pyarrow as pa
 
     from forecast.models.stationarity import stationarity_table
-    from forecast.types import Status
+    from forecast.types import status_names
 
-    history = work.history()
-    for k in work.each_part("check"):
-        panel = history.panel(k)
-        missing = np.add.reduceat(np.isnan(panel.values), panel.indptr[:-1]).astype(np.int64)
-        table: dict[str, Any] = {
-            work.job.id_col: panel.ids.tolist(),
-            "status": [Status(code).name.lower() for code in panel.status.tolist()],
-            "note": [panel.notes.get(i, "") for i in range(panel.n_series)],
-            "n": panel.lengths,
-            "n_missing": missing,
-        }
-        if work.job.stationarity:
-            table |= stationarity_table(panel, work.season_length, jobs=work.jobs)
-            verdicts.update(str(verdict) for verdict in table["verdict"])
-        yield pa.table(table)
+    missing = np.add.reduceat(np.isnan(panel.values), panel.indptr[:-1]).astype(np.int64)
+    table: dict[str, Any] = {
+        work.job.id_col: panel.ids.tolist(),
+        "status": status_names(panel.status),
+        "note": [panel.notes.get(i, "") for i in range(panel.n_series)],
+        "n": panel.lengths,
+        "n_missing": missing,
+    }
+    if work.job.stationarity:
+        table |= stationarity_table(panel, work.season_length, jobs=work.jobs)
+    return pa.table(table)

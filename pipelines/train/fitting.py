@@ -7,6 +7,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipelines.errors import TrainError
 from pipelines.train.atomic import read_json, write_bytes, write_json, write_parquet
 from pipelines.train.work import Work
 
@@ -21,21 +22,25 @@ CHUNKS = "chunks"
 
 def fit(work: Work) -> dict[str, Any]:
     """Fit every partition that is not done: chunks of records, and a report."""
-    history = work.history()
-    schema = history.schema()
+    schema = work.history().schema()
     work.file(CHUNKS, "x")
-    for k in work.each_part("fit"):
+
+    def part(k: int) -> dict[str, Any]:
         if not _marker(work, k).exists():
-            _fit_part(work, k, history.panel(k), schema)
+            _fit_part(work, k, work.panel(k), schema)
+        return done(work, k)
+
     statuses: Counter[str] = Counter()
-    for k in range(work.n_parts):
-        statuses.update(done(work, k)["statuses"])
+    for found in work.each_part("fit", part):
+        statuses.update(found["statuses"])
     return {"statuses": dict(statuses)}
 
 
 def done(work: Work, k: int) -> dict[str, Any]:
     """Return what a finished partition left: chunks by alias, counts by status."""
-    found: dict[str, Any] = read_json(_marker(work, k))
+    found = read_json(_marker(work, k))
+    if not isinstance(found, dict) or not {"chunks", "statuses"} <= found.keys():
+        raise TrainError(f"{_marker(work, k)} is damaged (not what a stage leaves); start the job anew")
     return found
 
 
@@ -65,7 +70,7 @@ def _marker(work: Work, k: int) -> Path:
 
 def _fit_part(work: Work, k: int, panel: Panel, schema: Schema) -> None:
     from forecast.api.fitted import Fitted
-    from forecast.types import Status
+    from forecast.types import status_counts
     from pipelines.train.inputs import to_arrow
 
     models = work.models()
@@ -73,8 +78,7 @@ def _fit_part(work: Work, k: int, panel: Panel, schema: Schema) -> None:
     chunks = {model.alias: _write_chunks(work, each) for model, each in zip(models, records, strict=True)}
     report = Fitted(tuple(models), records, schema, None, work.jobs).report()
     write_parquet(report_file(work, k), to_arrow(report))
-    statuses = Counter(Status(code).name.lower() for code in records[0].status.tolist())
-    write_json(_marker(work, k), {"chunks": chunks, "statuses": dict(statuses)})
+    write_json(_marker(work, k), {"chunks": chunks, "statuses": status_counts(records[0].status)})
 
 
 def _write_chunks(work: Work, records: Records) -> list[dict[str, Any]]:

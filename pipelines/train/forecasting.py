@@ -40,10 +40,13 @@ def _tables(work: Work) -> Iterator[pa.Table]:
     schema = work.history().schema()
     chunks = Path(work.facts("version")["folder"]) / CHUNKS
     future = _future(work)
-    for k in work.each_part("forecast"):
+
+    def part(k: int) -> pa.Table:
         fitted = fitted_part(work, k, chunks, schema)
         X_df = None if future is None else future[future[schema.id_col].isin(list(fitted.records[0].ids))]
-        yield to_arrow(fitted.predict(work.job.horizon, level=list(work.job.levels) or None, X_df=X_df))
+        return to_arrow(fitted.predict(work.job.horizon, level=list(work.job.levels) or None, X_df=X_df))
+
+    return work.each_part("forecast", part)
 
 
 def _future(work: Work) -> pd.DataFrame | None:

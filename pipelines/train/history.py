@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.train.atomic import read_json, sync_folder, write_json, write_parquet
+from pipelines.errors import TrainError
+from pipelines.logs import log
+from pipelines.train.atomic import move_folder, read_json, sync_folder, write_json, write_parquet
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,6 +42,15 @@ class History:
         """Digest, freq, schema, counts."""
         found: dict[str, Any] = read_json(self.folder / FACTS)
         return found
+
+    def damage(self) -> str | None:
+        """Return which file is not as it was written, and None where all are."""
+        try:
+            wanted, found = self.facts["files"], _digests(self.folder)
+        except (OSError, TrainError, LookupError, TypeError) as error:
+            return str(error)
+        changed = sorted(name for name in {*wanted, *found} if wanted.get(name) != found.get(name))
+        return f"{changed[0]} was changed" if changed else None
 
     def schema(self) -> Schema:
         """Columns and types of the input."""
@@ -92,25 +103,43 @@ class History:
 
 
 def write_history(
-    panel: Panel, schema: Schema, root: Path, partition_size: int, jobs: int,
+    panel: Panel, schema: Schema, root: Path, partition_size: int, jobs: int, owner: str,
     tell: Callable[[], object] = lambda: None,
 ) -> History:  # fmt: skip
-    """Write a panel below `root`, unless it is there already; the folder appears by one rename."""
+    """Write a panel below `root`, unless it is there already; the folder appears by one rename.
+
+    `owner` is unique to the writer: two of them may be at it at once.
+    """
     digest = content_digest(panel, schema, partition_size)
     target = root / digest
+    there = History(target)
     if (target / FACTS).exists():
-        return History(target)
-    stage = root / f".{digest}.tmp"
+        found = there.damage()
+        if found is None:
+            return there
+        log.warning("%s: %s; written again", target, found)
+        shutil.rmtree(target)
+    stage = root / f".{digest}.{owner}.tmp"
     shutil.rmtree(stage, ignore_errors=True)  # of a process that was killed
     stage.mkdir(parents=True)
     try:
         _write(panel, schema, stage, partition_size, jobs, tell)
-        write_json(stage / FACTS, _facts(panel, schema, digest, partition_size))
-        stage.replace(target)
+        facts = _facts(panel, schema, digest, partition_size)
+        write_json(stage / FACTS, {**facts, "files": _digests(stage)})
+        move_folder(stage, target)
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     sync_folder(root)
     return History(target)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    """sha256 of every Parquet file of a folder."""
+    found = {}
+    for path in sorted(folder.glob("*.parquet")):
+        with open(path, "rb") as file:
+            found[path.name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
 
 
 def part_name(k: int) -> str:
@@ -165,11 +194,8 @@ def _write(
     write_parquet(folder / SERIES, series)
 
     def part(k: int) -> None:
-        write_parquet(
-            folder / part_name(k), _long(panel, schema, k * size, min((k + 1) * size, panel.n_series)),
-            use_dictionary=[schema.id_col],
-            column_encoding={schema.target_col: "BYTE_STREAM_SPLIT", schema.time_col: "DELTA_BINARY_PACKED"},
-        )  # fmt: skip
+        last = min((k + 1) * size, panel.n_series)
+        write_parquet(folder / part_name(k), _long(panel, schema, k * size, last))
         tell()
 
     with ThreadPoolExecutor(max_workers=jobs) as pool:
@@ -179,9 +205,11 @@ def _write(
 def _long(panel: Panel, schema: Schema, first: int, last: int) -> pa.Table:
     """Return series `first` to `last` as a long table, gaps as null."""
     import numpy as np
+    import pandas as pd
     import pyarrow as pa
 
     from forecast.models.clock import stamps
+    from pipelines.train.inputs import to_arrow
 
     a, b = int(panel.indptr[first]), int(panel.indptr[last])
     lengths = panel.lengths[first:last]
@@ -191,7 +219,7 @@ def _long(panel: Panel, schema: Schema, first: int, last: int) -> pa.Table:
     return pa.table(
         {
             schema.id_col: pa.DictionaryArray.from_arrays(codes, pa.array(panel.ids[first:last].tolist())),
-            schema.time_col: pa.Array.from_pandas(stamps(times, panel.freq, schema)),
+            schema.time_col: to_arrow(pd.DataFrame({"t": stamps(times, panel.freq, schema)}))["t"],
             schema.target_col: pa.array(panel.values[a:b], from_pandas=True),  # noqa: PD011  # of ours
             **{name: pa.array(column[a:b], from_pandas=True) for name, column in panel.exog.items()},
         }

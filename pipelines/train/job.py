@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final, Literal
 
@@ -14,6 +14,17 @@ from forecast.errors import InputError
 PARTITION_SIZE: Final = 4096
 
 BASELINES: Final = ("Naive", "SeasonalNaive", "Drift")
+
+# Least and most of each number. Farther ahead or more origins than these was a slip of the finger.
+LIMITS: Final = {
+    "horizon": (1, 100_000),
+    "windows": (0, 1_000),
+    "season_length": (1, 1_000_000),
+    "partition_size": (1, 1_000_000),
+}
+
+# Columns of the reports of a job, which a model's column would overwrite.
+RESERVED: Final = ("unique_id", "cutoff", "metric", "model", "path", "status")
 
 _FLEET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -55,11 +66,16 @@ class Job:
     def __post_init__(self) -> None:
         if not _FLEET.fullmatch(self.fleet):
             raise InputError(f"fleet {self.fleet!r} must be letters, digits, '.', '_' or '-', at most 100")
-        for name, least in (("horizon", 1), ("windows", 0), ("partition_size", 1)):
-            if getattr(self, name) < least:
-                raise InputError(f"{name} must be {least} or more, got {getattr(self, name)}")
-        if not self.models:
-            raise InputError("needs at least one model")
+        if not self.input.strip():
+            raise InputError("the input has no name: give a file, a folder or a query")
+        for name, (least, most) in LIMITS.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise InputError(f"{name} must lie between {least} and {most}, got {value}")
+        if self.future is not None and not self.exog:
+            raise InputError(f"future is {self.future!r}, but exog names no regressor that it would hold")
+        check_distinct_levels(self.levels)
+        check_models_and_columns(self.models, (self.id_col, self.time_col, self.target_col), self.exog)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values; `from_json` is the inverse."""
@@ -74,7 +90,46 @@ class Job:
         return cls(**values)
 
 
+def check_distinct_levels(levels: Sequence[float]) -> None:
+    """Raise InputError for a level outside 0 to 100 percent, or one that is given twice."""
+    from forecast.api.arguments import check_levels
+
+    if len(check_levels(levels)) < len(levels):
+        raise InputError(f"a level is given twice: {', '.join(f'{level:g}' for level in levels)}")
+
+
+def check_models_and_columns(models: Sequence[str], columns: Sequence[str], exog: Sequence[str]) -> None:
+    """Raise InputError where models cannot be told apart, or from columns, or columns from one another."""
+    from forecast.api.arguments import check_models, check_names, check_takes_exog
+    from pipelines.models import parse_model
+
+    if not models:
+        raise InputError("needs at least one model")
+    named = (*columns, *exog)
+    for name in named:
+        if not name:
+            raise InputError("a column has no name")
+        if named.count(name) > 1:
+            raise InputError(f"column {name!r} is named twice; id, time, target and regressors must differ")
+    parsed = check_models([parse_model(text) for text in models])
+    for model in parsed:
+        if model.alias in RESERVED:
+            raise InputError(
+                f"a model is called {model.alias!r}, like a column of results; give it an alias="
+            )
+    check_names(parsed, named)
+    check_takes_exog(parsed, exog)
+
+
 def fleet_of(path: str) -> str:
-    """Return the name of a fleet from that of its file: ``data/sales.parquet`` gives ``sales``."""
-    stem = re.sub(r"(\.parquet|\.pq|\.csv|\.csv\.gz)$", "", path.rstrip("/").rsplit("/", 1)[-1].lower())
-    return re.sub(r"[^a-z0-9._-]+", "-", stem).strip("-._") or "fleet"
+    """Return the name of a fleet from that of its file: ``data/sales.parquet`` gives ``sales``.
+
+    Raises
+    ------
+    InputError
+        The file's name is none of a fleet: two files must not get one fleet because of what is left out.
+    """
+    stem = re.sub(r"(?i)\.(parquet|pq|csv|csv\.gz)$", "", path.rstrip("/").rsplit("/", 1)[-1])
+    if not _FLEET.fullmatch(stem):
+        raise InputError(f"the fleet cannot be named after {stem!r}; name it with --fleet")
+    return stem

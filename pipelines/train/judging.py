@@ -25,10 +25,13 @@ def backtest(work: Work) -> dict[str, Any]:
     """Score every partition that is not done; 0 windows leave the stage out."""
     if not work.job.windows:
         return {"models": {}, "n_scored": 0}
-    history = work.history()
-    for k in work.each_part("backtest"):
+
+    def part(k: int) -> None:
         if not scores_file(work, k).exists():
-            _score_part(work, k, history.panel(k))
+            _score_part(work, k, work.panel(k))
+
+    for _ in work.each_part("backtest", part):
+        pass
     scores = _all_scores(work)
     return {
         "models": {str(name): _fleet(group) for name, group in scores.groupby("model", sort=False)},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.errors import TrainError
 from pipelines.logs import log
-from pipelines.train.atomic import sync_folder, write_bytes
+from pipelines.train.atomic import move_folder, sync_folder, write_bytes
 from pipelines.train.fitting import CHUNKS, done
 from pipelines.train.work import Work
 
@@ -18,10 +19,14 @@ if TYPE_CHECKING:
 
 
 def publish(work: Work) -> dict[str, Any]:
-    """Write ``models/FLEET/VERSION``; a version that is there already is left alone."""
+    """Write ``models/FLEET/VERSION``; a version that is there already, and whole, is left alone."""
     manifest = build_manifest(work)
     target = work.settings.model_root.absolute() / work.job.fleet / manifest.version
-    new = not (target / "manifest.json").exists()
+    new = not target.exists()
+    if not new and not _whole(manifest, target):
+        log.warning("%s is damaged; written again", target)
+        shutil.rmtree(target)
+        new = True
     if new:
         _write(work, manifest, target)
     log.info("version %s %s", manifest.version[:12], "written" if new else "is there already: same content")
@@ -59,6 +64,22 @@ def build_manifest(work: Work) -> Manifest:
     )
 
 
+def _whole(manifest: Manifest, target: Path) -> bool:
+    """Whether a folder holds this version as it was written."""
+    from forecast.models.manifest import write
+
+    try:
+        if (target / "manifest.json").read_bytes() != write(manifest):
+            return False
+        for chunk in (c for entry in manifest.models for c in entry.chunks):
+            with open(target / CHUNKS / f"{chunk.sha256}.npz", "rb") as file:
+                if hashlib.file_digest(file, "sha256").hexdigest() != chunk.sha256:
+                    return False
+    except OSError:
+        return False
+    return True
+
+
 def _write(work: Work, manifest: Manifest, target: Path) -> None:
     from forecast.models.manifest import write
 
@@ -70,7 +91,7 @@ def _write(work: Work, manifest: Manifest, target: Path) -> None:
             _link(work.file(CHUNKS, f"{sha256}.npz"), stage / CHUNKS / f"{sha256}.npz")
         sync_folder(stage / CHUNKS)
         write_bytes(stage / "manifest.json", write(manifest))
-        stage.replace(target)
+        move_folder(stage, target)
         sync_folder(target.parent)
     except OSError as error:
         raise TrainError(f"{target} cannot be written: {error.strerror or error}") from error

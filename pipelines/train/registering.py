@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from pipelines.logs import log
 from pipelines.train.forecasting import FORECASTS
@@ -11,7 +11,7 @@ from pipelines.train.publishing import build_manifest
 from pipelines.train.work import Work
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from contextlib import AbstractContextManager
     from types import TracebackType
 
@@ -73,68 +73,121 @@ class Store(Protocol):
 
     def lease(self, fleet: str, owner: str, ttl_s: float) -> AbstractContextManager[Lease]: ...
 
-    def add_version(self, fleet: str, manifest: Manifest, artifact_uri: str, *, lease: Own) -> VersionRow: ...
+    def add_version(
+        self, fleet: str, manifest: Manifest, artifact_uri: str, *, lease: Own, metrics: Mapping[str, Any]
+    ) -> VersionRow: ...
 
     def champion(self, fleet: str) -> ChampionRow | None: ...
 
-    def set_champion(self, fleet: str, version: Own, expected_row_version: int | None, lease: Own) -> int: ...
+    def set_champion(
+        self, fleet: str, version: Own, expected_row_version: int | None, lease: Own, reason: str
+    ) -> int: ...
 
     def version(self, fleet: str, ref: str) -> VersionRow: ...
 
     def set_tracking(self, version: Own, mlflow_run_id: str, mlflow_version: str) -> object: ...
 
-    def write_series(self, ids: Iterable[object], freq: str, tz: str | None) -> object: ...
+    def write_series(
+        self, fleet: str, ids: Iterable[object], freq: str, tz: str | None, *, lease: Own
+    ) -> object: ...
 
-    def write_observations(self, ids: Own, ds: Own, y: Own, freq: str, tz: str | None) -> int: ...
+    def write_observations(
+        self, fleet: str, ids: Own, ds: Own, y: Own, freq: str, tz: str | None, *, lease: Own
+    ) -> int: ...
 
-    def write_forecasts(self, version: Own, frame: pd.DataFrame, id_col: str, time_col: str) -> int: ...
+    def trim_observations(self, fleet: str, last: int, *, lease: Own) -> int: ...
 
-    def write_scores(self, version: Own, frame: pd.DataFrame, *, id_col: str) -> int: ...
+    def write_forecasts(
+        self, version: Own, frame: pd.DataFrame, id_col: str, time_col: str, *, lease: Own
+    ) -> int: ...
+
+    def write_scores(self, version: Own, frame: pd.DataFrame, *, id_col: str, lease: Own) -> int: ...
+
+    def trim_forecasts(self, fleet: str, keep_versions: int, keep: Own, lease: Own) -> int: ...
+
+
+def begin(work: Work, store: Store) -> dict[str, Any]:
+    """Note which champion the job found: it replaces that one, and no later one."""
+    champion = store.champion(work.job.fleet)
+    return {"row_version": None if champion is None else champion.row_version}
 
 
 def register(work: Work, store: Store, lease: Lease) -> dict[str, Any]:
     """Write everything of a job that belongs into the store; again, it changes nothing.
 
-    Rows come before the champion: whoever is told of a champion finds its forecasts.
+    Rows come before the champion: whoever is told of a champion finds its forecasts. Every write is refused
+    once another trainer has taken the fleet over.
     """
     job, version = work.job, work.facts("version")
-    row = store.add_version(job.fleet, build_manifest(work), version["folder"], lease=lease)
-    rows = _write_rows(work, store, row)
+    metrics = work.facts("backtest")["models"]
+    row = store.add_version(job.fleet, build_manifest(work), version["folder"], lease=lease, metrics=metrics)
+    rows = _write_rows(work, store, row, lease)
+    store.trim_observations(job.fleet, _window(work), lease=lease)
     champion = _crown(work, store, row, lease)
+    trimmed = store.trim_forecasts(job.fleet, work.settings.sql_versions, row, lease)
+    if trimmed:
+        log.info("%d rows of versions before the last %d were removed", trimmed, work.settings.sql_versions)
     log.info("%s@%d registered%s; rows: %s", job.fleet, row.ver, ", champion" if champion else "", rows)
     return {"ver": row.ver, "champion": champion, "rows": rows}
 
 
-def _write_rows(work: Work, store: Store, row: VersionRow) -> dict[str, int]:
+class Rows(NamedTuple):
+    """What of one partition goes into the store; None where that stays in Parquet."""
+
+    ids: list[Any]
+    hot: pd.DataFrame | None
+    forecasts: pd.DataFrame | None
+    scores: pd.DataFrame | None
+
+
+def _write_rows(work: Work, store: Store, row: VersionRow, lease: Lease) -> dict[str, int]:
     """Write series, hot window, forecasts and scores, a partition at a time; return the rows of each."""
-    history, wanted = work.history(), _wanted(work)
+    job, history, wanted, window = work.job, work.history(), _wanted(work), _window(work)
     freq = history.facts["freq"]
-    rows = {"series": 0, **dict.fromkeys(sorted(wanted), 0)}
-    for k in work.each_part("register"):
-        panel = history.panel(k)
-        store.write_series(panel.ids.tolist(), freq["text"], freq["tz"])
-        rows["series"] += panel.n_series
-        if "observations" in wanted:
-            hot = history.newest(k, work.settings.hot_window)
-            job = work.job
-            rows["observations"] += store.write_observations(
-                hot[job.id_col], hot[job.time_col], hot[job.target_col], freq["text"], freq["tz"]
+    written = {"series": 0, "observations": 0, **dict.fromkeys(sorted(wanted), 0)}
+    if window < work.settings.hot_window:
+        log.warning(
+            "the store keeps the last %d points of each series, not %d: it takes %d rows a job (sql_rows)",
+            window, work.settings.hot_window, work.settings.sql_rows,
+        )  # fmt: skip
+
+    def part(k: int) -> Rows:
+        return Rows(
+            work.panel(k).ids.tolist(),
+            history.newest(k, window) if window else None,
+            _forecasts(work, k) if "forecasts" in wanted else None,
+            _scores(work, k) if "scores" in wanted else None,
+        )
+
+    for rows in work.each_part("register", part):
+        store.write_series(job.fleet, rows.ids, freq["text"], freq["tz"], lease=lease)
+        written["series"] += len(rows.ids)
+        if rows.hot is not None:
+            ids, ds, y = (rows.hot[name] for name in (job.id_col, job.time_col, job.target_col))
+            written["observations"] += store.write_observations(
+                job.fleet, ids, ds, y, freq["text"], freq["tz"], lease=lease
             )
-        if "forecasts" in wanted:
-            frame = _forecasts(work, k)
-            rows["forecasts"] += store.write_forecasts(row, frame, work.job.id_col, work.job.time_col)
-        if "scores" in wanted and len(frame := _scores(work, k)):
-            rows["scores"] += store.write_scores(row, frame, id_col=work.job.id_col)
-    return rows
+        if rows.forecasts is not None:
+            written["forecasts"] += store.write_forecasts(
+                row, rows.forecasts, job.id_col, job.time_col, lease=lease
+            )
+        if rows.scores is not None and len(rows.scores):
+            written["scores"] += store.write_scores(row, rows.scores, id_col=job.id_col, lease=lease)
+    return written
+
+
+def _window(work: Work) -> int:
+    """Return how many points of each series the store keeps: fewer of a large fleet."""
+    n_series: int = work.facts("snapshot")["n_series"]
+    return min(work.settings.hot_window, work.settings.sql_rows // max(n_series, 1))
 
 
 def _wanted(work: Work) -> set[str]:
-    """Return which rows go into the store: those of a fleet that is too large stay in Parquet alone."""
+    """Return what of a version goes into the store: what is too large stays in Parquet alone."""
     job, n = work.job, work.facts("snapshot")["n_series"]
     scores = work.facts("backtest")["models"]
     n_scores = sum(sum(name.endswith("_mean") for name in found) for found in scores.values())
     sizes = {
-        "observations": n * work.settings.hot_window,
         "forecasts": n * job.horizon * max(len(job.levels), 1) * len(job.models)
         if work.facts("forecast")["file"]
         else 0,
@@ -172,8 +225,17 @@ def _crown(work: Work, store: Store, row: VersionRow, lease: Lease) -> bool:
     """Make the version champion where there is none, or where that was asked for."""
     fleet = work.job.fleet
     champion = store.champion(fleet)
-    if champion is None or (work.job.promote and champion.version.version != row.version):
-        expected = None if champion is None else champion.row_version
-        store.set_champion(fleet, row, expected, lease)
+    if champion is not None and champion.version.version == row.version:
         return True
-    return champion.version.version == row.version
+    if champion is not None and not work.job.promote:
+        log.info("the champion stays %s@%d; --promote replaces it", fleet, champion.version.ver)
+        return False
+    expected = None if champion is None else champion.row_version
+    if expected != work.facts("begin")["row_version"]:  # a job that was resumed late, mostly
+        log.warning(
+            "%s got another champion since this job began; %s@%d is not promoted", fleet, fleet, row.ver
+        )
+        return False
+    reason = "the first version" if champion is None else f"--promote of run {work.folder.run_id}"
+    store.set_champion(fleet, row, expected, lease, reason)
+    return True

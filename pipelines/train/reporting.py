@@ -49,15 +49,16 @@ def summary(work: Work) -> dict[str, Any]:
 def _tables(work: Work) -> Iterator[pa.Table]:
     import pyarrow.parquet as pq
 
-    for k in work.each_part("report"):
+    def part(k: int) -> pa.Table:
         table = pq.read_table(report_file(work, k))
         if not work.job.windows:
-            yield table
-            continue
+            return table
         scores = pq.read_table(scores_file(work, k))
         if len(scores) == 0:  # the columns must be those of the other parts
             scores = pq.read_schema(_full_scores(work)).empty_table()
-        yield _joined(table, scores, work.job.id_col)
+        return _joined(table, scores, work.job.id_col)
+
+    return work.each_part("report", part)
 
 
 def _full_scores(work: Work) -> Path:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, TrainError
 from pipelines.logs import fields, log
 from pipelines.models import parse_model
 from pipelines.train.checking import check
@@ -17,7 +17,7 @@ from pipelines.train.forecasting import forecast
 from pipelines.train.heartbeat import beating
 from pipelines.train.judging import backtest
 from pipelines.train.publishing import publish
-from pipelines.train.registering import Store, register
+from pipelines.train.registering import Store, begin, register
 from pipelines.train.reporting import report, summary
 from pipelines.train.snapshot import snapshot
 from pipelines.train.tracking import LogJob, track
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pipelines.settings import Settings
     from pipelines.train.run_folder import RunFolder
 
-# What is computed, in this order; register and track follow.
+# What is computed, in this order; begin comes before, register and track follow.
 STAGES: Final[dict[str, Callable[[Work], dict[str, Any]]]] = {
     "snapshot": snapshot,
     "check": check,
@@ -89,7 +89,10 @@ def _run(work: Work, open_store: Callable[[str], Store], log_job: LogJob | None)
     with open_store(work.settings.store()) as store:
         _ready(store, work.settings.store_url)
         with store.lease(work.job.fleet, work.folder.run_id, work.settings.lease_ttl_s) as lease:
-            with beating(lease, work.settings.lease_ttl_s / 3):
+            with beating(lease, work.settings.lease_ttl_s / 3) as held:
+                work = replace(work, held=held)
+                _check_history(work)
+                _once(work, "begin", lambda: begin(work, store))
                 for name, stage in STAGES.items():
                     _once(work, name, lambda stage=stage: stage(work))  # type: ignore[misc]
                 _once(work, "register", lambda: register(work, store, lease))
@@ -105,12 +108,36 @@ def _ready(store: Store, url: str) -> None:
     store.require_current()
 
 
+def _check_history(work: Work) -> None:
+    """Refuse to go on from a snapshot that is not the one that this job wrote."""
+    if work.folder.facts("snapshot") is None or work.folder.facts("register") is not None:
+        return
+    damage = work.history().damage()
+    if damage is not None:
+        raise TrainError(f"{work.history().folder}: {damage}; start the job anew")
+
+
 def _once(work: Work, name: str, stage: Callable[[], dict[str, Any]]) -> None:
     if work.folder.facts(name) is not None:
         return
-    with fields(stage=name), _timed() as clock:
+    work.held()
+    with fields(stage=name), _timed() as clock, _naming_damage(work, name):
         facts = stage()
     work.folder.finish(name, {**facts, "seconds": clock()})
+
+
+@contextmanager
+def _naming_damage(work: Work, name: str) -> Iterator[None]:
+    """Say that a file of an earlier stage cannot be read, and which run it is of."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except pa.ArrowException as error:
+        reason = str(error).splitlines()[0]
+        raise TrainError(
+            f"stage {name} of {work.folder.path}: a file is damaged ({reason}); start it anew"
+        ) from error
 
 
 @contextmanager

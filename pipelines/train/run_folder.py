@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from forecast.errors import nearest
+from forecast.errors import InputError, nearest
 from pipelines.errors import TrainError
 from pipelines.train.atomic import read_json, write_json
 from pipelines.train.job import Job
@@ -34,12 +34,21 @@ class RunFolder:
 
     @property
     def job(self) -> Job:
-        return Job.from_json(read_json(self.path / "job.json"))
+        path = self.path / "job.json"
+        try:
+            return Job.from_json(read_json(path))
+        except (LookupError, TypeError, AttributeError, InputError) as error:
+            raise TrainError(f"{path} is damaged ({error}); start the job anew") from None
 
     def facts(self, stage: str) -> dict[str, Any] | None:
         """Return what a finished stage found out; None while it is not done."""
         marker = self.path / "stages" / f"{stage}.json"
-        return read_json(marker) if marker.exists() else None
+        if not marker.exists():
+            return None
+        found = read_json(marker)
+        if not isinstance(found, dict) or "seconds" not in found:
+            raise TrainError(f"{marker} is damaged (not what a stage leaves); start the job anew")
+        return found
 
     def finish(self, stage: str, facts: dict[str, Any]) -> None:
         """Mark a stage as done."""
@@ -53,12 +62,14 @@ class RunFolder:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder; the kernel lets go of it when the process ends, however it ends."""
+        """Hold the folder, clear of half-written files; the kernel lets go of it however the process ends."""
         with open(self.path / "lock", "ab") as handle:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise TrainError(f"run {self.run_id} is at work in another process", retriable=True) from None
+            for part in self.path.rglob(".*.part"):  # of a process that was killed
+                part.unlink()
             yield
 
 
@@ -78,6 +89,6 @@ def reopen(root: Path, run_id: str) -> RunFolder:
     """Open the folder of a job that was started before."""
     folder = RunFolder(root / run_id)
     if not (folder.path / "job.json").is_file():
-        known = [path.name for path in root.iterdir()] if root.is_dir() else []
+        known = [path.parent.name for path in root.glob("*/job.json")]
         raise TrainError(f"there is no run {run_id!r} in {root}{nearest(run_id, known) if known else ''}")
     return folder

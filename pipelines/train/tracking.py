@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pipelines.logs import log
+from pipelines.errors import TrackingError
 from pipelines.train.reporting import REPORT, SUMMARY
 from pipelines.train.work import Work
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pipelines.settings import Settings
     from pipelines.tracking.summary import JobSummary
     from pipelines.train.registering import Store
+    from pipelines.train.run_folder import RunFolder
 
 
 class Logged(Protocol):
@@ -31,12 +35,34 @@ class LogJob(Protocol):
     def __call__(self, summary: JobSummary, tracking_uri: str, timeout_s: float, /) -> Logged: ...
 
 
+@contextmanager
+def ready_to_log(folder: RunFolder, settings: Settings) -> Iterator[LogJob]:
+    """Yield what logs the job; the seconds that MLflow takes to load pass while the job computes.
+
+    Raises
+    ------
+    InputError
+        The tracking URI is of a kind that there is not.
+    TrackingError
+        MLflow is not installed.
+    """
+    from functools import partial
+
+    from pipelines.tracking import Tracker, log_job
+
+    with closing(Tracker(settings.tracking_uri)) as tracker:
+        if folder.facts("track") is None:
+            try:
+                tracker.start()
+            except TrackingError as error:
+                if not error.retriable:
+                    raise  # before any work; anything else is tried again when the job is done
+        yield partial(log_job, tracker=tracker)
+
+
 def track(work: Work, store: Store, log_job: LogJob) -> dict[str, Any]:
-    """Log the job, and note in the store where; a version that is logged already is left alone."""
+    """Log the job, and note in the store where its version is found: in the newest job that made it."""
     row = store.version(work.job.fleet, work.facts("version")["version"])
-    if row.mlflow_run_id is not None:
-        log.info("logged before, as MLflow run %s", row.mlflow_run_id)
-        return {"run_id": row.mlflow_run_id, "model_version": row.mlflow_version}
     work.progress.stage("track", 1)
     settings = work.settings
     logged = log_job(job_summary(work, store), settings.tracking_uri, settings.tracking_timeout_s)

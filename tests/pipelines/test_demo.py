@@ -12,7 +12,7 @@ import forecast as fc
 from pipelines.cli import main
 from pipelines.demo import pictures
 from pipelines.demo.datasets import DATASETS
-from pipelines.demo.run import run_dataset
+from pipelines.demo.run import Room, run_dataset
 
 pytestmark = pytest.mark.slow
 
@@ -28,13 +28,14 @@ def test_every_dataset_is_on_its_grid(dataset):
 @pytest.mark.parametrize("name", ["nile", "macrodata"])
 def test_a_dataset_leaves_a_picture_numbers_and_a_model(name, tmp_path):
     dataset = next(d for d in DATASETS if d.name == name)
-    outcome = run_dataset(dataset, tmp_path)
+    outcome = run_dataset(dataset, Room(tmp_path), None)
     assert all(path.exists() for path in outcome.files)
-    assert (tmp_path / "forecast.png").read_bytes()[:4] == b"\x89PNG"
-    numbers = pd.read_csv(tmp_path / "forecasts.csv")
+    picture, table, model = outcome.files
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    numbers = pd.read_csv(table)
     assert len(numbers) == dataset.h
     assert (numbers["AutoAR-lo-95"] <= numbers["AutoAR"]).all()
-    again = fc.load(tmp_path / "model")
+    again = fc.load(model)
     future = dataset.read().iloc[-dataset.h :].drop(columns="y") if dataset.exog else None
     assert again.predict(dataset.h, X_df=future)["AutoAR"].tolist() == pytest.approx(
         numbers["AutoAR"].tolist()

@@ -4,7 +4,10 @@ import pytest
 from pydantic import ValidationError
 
 from pipelines.errors import SettingsError
-from pipelines.settings import load_settings, masked
+from pipelines.masking import masked
+from pipelines.settings import load_settings
+from pipelines.store.address import mask
+from pipelines.tracking.uri import shown
 
 
 def test_option_beats_variable_beats_file_beats_default(tmp_path):
@@ -29,7 +32,13 @@ def test_the_file_of_the_folder_or_of_the_variable_is_read(tmp_path, monkeypatch
         ('stor_url = "x"', "unknown key 'stor_url'; did you mean 'store_url'"),
         ('store_password = "geheim"', "take it out and set FORECAST_STORE_PASSWORD"),
         ('store_url = "postgresql+psycopg://ann:geheim@host/db"', "set FORECAST_STORE_PASSWORD"),
-        ("jobs = -7", "jobs: Input should be greater"),
+        ("jobs = -7", "jobs: Input should be greater than or equal to -1, got -7"),
+        ("lease_ttl_s = inf", "lease_ttl_s: Input should be a finite number, got inf"),
+        ("lease_ttl_s = 1e300", "less than or equal to 86400, got 1e+300"),
+        ("tracking_timeout_s = nan", "tracking_timeout_s: Input should be"),
+        ("sql_versions = 100000000000000000000000", "sql_versions: "),
+        ('tracking_uri = "http://ann:geheim@host"', "take it out and set FORECAST_TRACKING_URI"),
+        ('tracking_uri = "http://host/?token=geheim"', "take it out and set FORECAST_TRACKING_URI"),
         ("jobs = [", "cannot be read"),
     ],
 )
@@ -58,9 +67,34 @@ def test_no_secret_is_ever_shown(tmp_path, monkeypatch):
         }
     )
     assert found.store() == "postgresql+psycopg://ann:ge%40h%2Feim@host/db"
-    for shown in (repr(found), str(found)):
-        assert "eim" not in shown
-        assert "bob:***@host" in shown
+    for text in (repr(found), str(found)):
+        assert "eim" not in text
+        assert "bob:***@host" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("FORECAST_LEASE_TTL_S", "inf"),
+        ("FORECAST_LEASE_TTL_S", "1e300"),
+        ("FORECAST_TRACKING_TIMEOUT_S", "inf"),
+        ("FORECAST_SQL_VERSIONS", str(10**23)),
+        ("FORECAST_JOBS", "9" * 30),
+    ],
+)
+def test_numbers_have_limits(tmp_path, monkeypatch, name, value):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SettingsError, match=name.removeprefix("FORECAST_").lower()) as caught:
+        load_settings(environ={name: value})
+    assert value in str(caught.value)
+
+
+def test_nothing_is_read_but_what_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FORECAST_HOT_WINDOW", "7")
+    assert load_settings(environ={}).hot_window == 64
+    with pytest.raises(SettingsError, match="forecast_hot_window is not read; write FORECAST_HOT_WINDOW"):
+        load_settings(environ={"forecast_hot_window": "7"})
 
 
 def test_settings_are_frozen(tmp_path, monkeypatch):
@@ -75,7 +109,18 @@ def test_settings_are_frozen(tmp_path, monkeypatch):
         ("http://a:b@c@host/x", "http://a:***@host/x"),
         ("postgresql://host/db?user=a&password=b&x=1", "postgresql://host/db?user=a&password=***&x=1"),
         ("sqlite:///a.db", "sqlite:///a.db"),
+        ("http://host:5000/?token=b", "http://host:5000/?token=***"),
+        ("http://host:5000/a@b", "http://host:5000/a@b"),
+        ("https://host/x?a=1&API_KEY=b&c=d", "https://host/x?a=1&API_KEY=***&c=d"),
+        ("postgresql://h/d?sslpassword=b", "postgresql://h/d?sslpassword=***"),
     ],
 )
 def test_masked(url, shown):
     assert masked(url) == shown
+
+
+@pytest.mark.parametrize("show", [masked, mask, shown])
+def test_every_part_hides_the_same(show):
+    for url in ("http://ann:geheim@host/x", "http://host/?token=geheim", "http://host/?a=1&Password=geheim"):
+        assert "geheim" not in show(url)
+        assert "host" in show(url)

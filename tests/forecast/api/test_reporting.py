@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 import forecast as fc
-from forecast.api.reporting import aicc, loglik, order_text
+from forecast.api.reporting import aicc, loglik, order_texts
 from forecast.models.records import Family, Transform
 from tests.strategies import make_records
 
@@ -29,7 +29,7 @@ from tests.strategies import make_records
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_orders_in_words(fields, text):
-    assert order_text(make_records(1, **fields), 0) == text
+    assert order_texts(make_records(1, **fields)) == [text]
 
 
 def test_the_likelihood_is_in_units_of_y():

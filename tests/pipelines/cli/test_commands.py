@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -128,7 +130,9 @@ def test_predict_takes_future_regressors_from_a_file(tmp_path):
         (["backtest", "SALES", "-n", "3", "--model", "AutoARR"], "did you mean 'AutoAR'?"),
         (["backtest", "SALES", "-n", "3", "--model", 'AR {"lag": 3}'], "did you mean 'lags'?"),
         (["backtest", "SALES", "-n", "3", "--model", "AR [1]"], "must be a JSON object"),
-        (["backtest", "SALES", "-n", "0", "--model", "Naive"], "h must be a whole number of 1 or more"),
+        (["check", "SALES", "--freq", "²"], "²"),
+        (["backtest", "SALES", "-n", "3", "--model", 'AR {"lags": 1, "alias": "metric"}'], "alias="),
+        (["backtest", "SALES", "-n", "3", "--exog", "y"], "'y' is named twice"),
         (["check", "SALES", "--freq", "MSS"], "MSS"),
         (["check", "SALES", "--target-col", "yy"], "did you mean 'y'?"),
     ],
@@ -146,6 +150,68 @@ def test_what_fails_is_one_line_on_stderr_and_exit_1(words, text, sales):
 )
 def test_wrong_usage_exits_2(words):
     assert run(*words).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--horizon", 0],
+        ["--horizon", 10**9],
+        ["--windows", 10**8],
+        ["--step", 0],
+        ["--season-length", -3],
+        ["--season-length", 10**21],
+        ["--out", "x.xlsx"],
+        ["--out", "nowhere/x.csv"],
+    ],
+)
+def test_what_can_be_told_before_any_work_is(words, monkeypatch):
+    monkeypatch.setattr("pipelines.tables.read_table", lambda *_: pytest.fail("worked"))
+    result = run("backtest", "a.csv", *(() if "--horizon" in words else ("-n", 3)), *words)
+    assert result.exit_code == 2, result.output
+    assert words[0] in result.stderr
+    assert str(words[1]) in result.stderr or "nowhere" in result.stderr
+
+
+@pytest.mark.parametrize("levels", [("0",), ("100",), ("nan",), ("inf",), ("80", "80")])
+def test_levels_are_judged_before_the_model_is_read(levels):
+    result = run("predict", "nowhere", "-n", 3, *(word for each in levels for word in ("--level", each)))
+    assert result.exit_code == 2
+    assert "--level" in result.stderr
+
+
+def test_predict_reads_the_settings_that_are_named(tmp_path):
+    (tmp_path / "own.toml").write_text('store_url = "sqlite:///nowhere/own.db"\n')
+    result = run("predict", "sales@1", "-n", 3, "--config", tmp_path / "own.toml")
+    assert result.exit_code != 0
+    assert "own.db" in result.stderr
+
+
+def forecast(line, folder):
+    """Run a line of bash in which $forecast is the program."""
+    code = f"{sys.executable} -c 'from pipelines.cli import main; main()'"
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line.replace("$forecast", code)], cwd=folder, text=True,
+        capture_output=True, env={**os.environ, "PYTHONPATH": str(Path.cwd())}, check=False,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "said"),
+    [
+        ("$forecast check sales.csv --freq MS | true", 0, ""),
+        ("$forecast check sales.csv --freq MS --json | true", 0, ""),
+        ("$forecast check sales.csv --freq MS >&-", 0, ""),
+        (
+            "$forecast check sales.csv --freq MS > /dev/full",
+            1,
+            "forecast check: standard output: No space left on device\n",
+        ),
+    ],
+)
+def test_a_stdout_that_ends(line, code, said, sales):
+    done = forecast(line, sales.parent)
+    assert (done.returncode, done.stderr) == (code, said)
 
 
 def test_a_file_that_is_no_parquet_is_said_to_be_unreadable(tmp_path):

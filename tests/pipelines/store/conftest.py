@@ -5,13 +5,6 @@ from __future__ import annotations
 import pytest
 
 from pipelines.store import open_store
-from tests.services.postgres import postgres_server
-
-
-@pytest.fixture(scope="session")
-def postgres():
-    with postgres_server() as server:
-        yield server
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.ops)])

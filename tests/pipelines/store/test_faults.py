@@ -35,7 +35,7 @@ def test_a_locked_file_is_retriable_and_waits_no_longer_than_told(tmp_path):
         other.execute("BEGIN IMMEDIATE")
         for call in (
             lambda: store.add_version("a", manifest(), "m"),
-            lambda: store.write_observations(*many(3)),
+            lambda: store.write_observations("f", *many(3)),
             lambda: store.lease("a", "b", 1),
             store.upgrade,
         ):
@@ -69,18 +69,18 @@ def test_a_writer_waits_for_another_that_ends_in_time(store, url):
 def test_a_full_disk_keeps_nothing_of_the_write(tmp_path):
     with open_store(f"sqlite:///{tmp_path}/s.db") as store:
         store.upgrade()
-        store.write_observations(["a"], [0], [1.0], 1)
+        store.write_observations("f", ["a"], [0], [1.0], 1)
         with store._engine.connect() as connection:
             pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
             connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 5}")
         before = dump(store, "observation")
         with pytest.raises(StoreError, match=r"disk of sqlite.* is full; nothing") as caught:
-            store.write_observations(*many())
-        assert caught.value.retriable
+            store.write_observations("f", *many())
+        assert not caught.value.retriable  # a person has to make room
         assert dump(store, "observation") == before
         with store._engine.connect() as connection:
             connection.exec_driver_sql(f"PRAGMA max_page_count = {2**30}")
-        assert store.write_observations(*many()) == 20_000
+        assert store.write_observations("f", *many()) == 20_000
 
 
 def test_files_that_are_no_store_are_named(tmp_path):
@@ -107,7 +107,7 @@ def test_a_store_without_tables_says_so(url):
         if url.startswith("sqlite"):
             store.upgrade()
             store.downgrade("base")
-        for call in (store.versions, lambda: store.write_observations(*many(2))):
+        for call in (store.versions, lambda: store.write_observations("f", *many(2))):
             with pytest.raises(StoreError, match="forecast db upgrade"):
                 call()
 
@@ -154,11 +154,11 @@ def test_a_connection_that_dies_in_a_bulk_write_keeps_nothing(postgres, monkeypa
 
         monkeypatch.setattr(bulk, "_batches", dying)
         with pytest.raises(StoreError) as caught:
-            store.write_observations(*many(60_000))
+            store.write_observations("f", *many(60_000))
         monkeypatch.undo()
         assert caught.value.retriable
         assert dump(store, "observation") == dump(store, "series") == []
-        assert store.write_observations(*many(60_000)) == 60_000
+        assert store.write_observations("f", *many(60_000)) == 60_000
 
 
 @pytest.mark.ops

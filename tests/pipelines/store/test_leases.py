@@ -5,12 +5,16 @@ from __future__ import annotations
 import multiprocessing
 import time
 
+import pandas as pd
 import pytest
 
 from pipelines.errors import StoreError
 from pipelines.store import open_store
-from tests.pipelines.store.fleets import manifest
+from tests.pipelines.store.fleets import manifest, predictions
+from tests.pipelines.store.test_rows import dump
 from tests.pipelines.store.test_versions import at_once
+
+SCORES = pd.DataFrame({"unique_id": ["a"], "metric": ["mase"], "AutoAR": [0.5]})
 
 
 def test_the_second_trainer_hears_who_is_first(store):
@@ -58,15 +62,23 @@ def test_an_expired_lease_is_taken_over_and_its_fence_refused(store):
     for commit in (
         lambda: store.add_version("a", manifest(2), "m", lease=old),
         lambda: store.set_champion("a", row, None, lease=old),
+        lambda: store.write_series("f", ["x"], "h", lease=old),
+        lambda: store.write_observations("f", ["x"], [1], [1.0], 1, lease=old),
+        lambda: store.write_forecasts(row, predictions(), lease=old),
+        lambda: store.write_scores(row, SCORES, lease=old),
+        lambda: store.trim_forecasts("a", 1, lease=old),
         old.renew,
     ):
         with pytest.raises(StoreError, match="lost") as caught:
             commit()
-        assert not caught.value.retriable
+        assert "'new'" in str(caught.value)
+        assert caught.value.retriable  # the job may be run again, under a lease of its own
     old.release()  # does nothing to the new one
     assert store.lease_holder("a").owner == "new"
     assert [one.version for one in store.versions("a")] == [row.version, late.version]
+    assert dump(store, "series") == []
     assert store.set_champion("a", late, None, lease=new) == 1
+    assert store.write_scores(row, SCORES, lease=new) == 1
 
 
 def test_a_renewed_lease_lives_on(store):

@@ -29,37 +29,54 @@ def dump(store, name):
         return connection.execute(table.select().order_by(*table.primary_key)).all()
 
 
-def test_series_have_one_number_each_on_a_grid(store):
-    first = store.write_series(["b", "a", "b", 7], "h")
-    assert first[0] == first[2]
-    assert len(set(first.tolist())) == 3
-    assert store.write_series(["7", "b"], "h", unit="MW").tolist() == [first[3], first[0]]
-    assert not set(store.write_series(["a", "b"], "D").tolist()) & set(first.tolist())
-    assert not set(store.write_series(["a"], "h", "Europe/Paris").tolist()) & set(first.tolist())
-    assert {row.key: row.unit for row in dump(store, "series") if row.freq == "h" and not row.tz} == {
-        "a": None, "b": "MW", "7": "MW",
-    }  # fmt: skip
+def test_series_are_one_row_each_of_a_fleet_on_a_grid(store):
+    def known():
+        return {(row.fleet, row.key, row.freq, row.tz): (row.id, row.unit) for row in dump(store, "series")}
+
+    store.write_series("f", ["b", "a", "b", 7], "h")
+    first = known()
+    assert set(first) == {("f", key, "h", "") for key in ("a", "b", "7")}
+    store.write_series("f", ["7", "b", "7"], "h", unit="MW")
+    assert known() == {key: (number, None if key[1] == "a" else "MW") for key, (number, _) in first.items()}
+    store.write_series("f", ["b", "c"], "h")
+    assert known()["f", "b", "h", ""] == (first["f", "b", "h", ""][0], "MW")
+    for grid in (("f", "D", None), ("f", "h", "Europe/Paris"), ("g", "h", None)):
+        store.write_series(grid[0], ["a"], *grid[1:])
+    assert len({number for number, _ in known().values()}) == len(known()) == 7
 
 
 def test_threads_that_register_agree(store):
     ids = [f"s{i}" for i in range(300)]
-    found = at_once(4, lambda i: store.write_series(ids[::-1] if i % 2 else ids, "h").tolist())
-    assert found[0] == found[2] == found[1][::-1] == found[3][::-1]
-    assert len(dump(store, "series")) == 300
+    at_once(4, lambda i: store.write_series("f", ids[::-1] if i % 2 else ids, "h"))
+    assert sorted(row.key for row in dump(store, "series")) == sorted(ids)
+
+
+def test_fleets_share_no_rows(store):
+    for y, fleet in enumerate("fg"):
+        store.write_observations(fleet, ["a"] * 3, [1, 2, 3], [y] * 3, 1)
+        row = store.add_version(fleet, manifest(), "m")
+        store.write_forecasts(row, predictions(("a",), 1, ()).assign(AutoAR=float(y)))
+        store.write_scores(row, pd.DataFrame({"unique_id": ["a"], "metric": ["mase"], "AutoAR": [float(y)]}))
+    assert store.trim_observations("f", 1) == 2
+    assert store.observations("f", "a", 1)["y"].tolist() == [0.0]
+    assert store.observations("g", "a", 1)["y"].tolist() == [1.0] * 3
+    for y, fleet in enumerate("fg"):
+        row = store.version(fleet, 1)
+        assert store.forecasts(row, "a")["mean"].tolist() == store.scores(row, "a")["value"].tolist() == [y]
 
 
 @pytest.mark.parametrize("bad", ["a\0b", "\ud800"])
 def test_ids_that_are_no_text_are_refused(store, bad):
     with pytest.raises(StoreError, match="rename"):
-        store.write_series(["ok", bad], "h")
+        store.write_series("f", ["ok", bad], "h")
     assert dump(store, "series") == []
 
 
 def test_odd_ids_are_kept(store):
     ids = ["", "O'Brien", '"', "ключ", "a,b", "\\", "{x}", "%s", ":x", "🙂", "x" * 5000]
-    store.write_observations(ids, [1] * len(ids), np.arange(len(ids)), 1)
+    store.write_observations("f", ids, [1] * len(ids), np.arange(len(ids)), 1)
     for i, one in enumerate(ids):
-        assert store.observations(one, 1)["y"].tolist() == [i]
+        assert store.observations("f", one, 1)["y"].tolist() == [i]
 
 
 observed = st.lists(
@@ -79,7 +96,7 @@ observed = st.lists(
 def test_writing_twice_is_writing_once(store, rows, part):
     def write(some):
         ids, ts, y = zip(*some, strict=True)
-        return store.write_observations(ids, ts, pd.Series(y, dtype="float64"), 1)
+        return store.write_observations("f", ids, ts, pd.Series(y, dtype="float64"), 1)
 
     assert write(rows) == len(rows)
     once = dump(store, "observation")
@@ -88,7 +105,7 @@ def test_writing_twice_is_writing_once(store, rows, part):
     assert dump(store, "observation") == once
     for one in "abc":
         wanted = {ts: y for key, ts, y in rows if key == one}
-        found = store.observations(one, 1)
+        found = store.observations("f", one, 1)
         got = dict(zip(found["ds"].tolist(), found["y"].tolist(), strict=True))
         assert {ts: got[ts] for ts in wanted} == pytest.approx(
             {ts: np.nan if y is None else y for ts, y in wanted.items()}, nan_ok=True, abs=0, rel=0
@@ -133,16 +150,27 @@ def test_forecasts_come_back_as_they_were(store):
     assert len(store.forecasts(row)) == 8
 
 
-def test_a_forecast_that_is_there_is_kept_and_an_observation_replaced(store):
+def test_a_forecast_and_an_observation_sent_again_replace_the_old(store):
     row = store.add_version("a", manifest(), "m")
-    frame = predictions(("a",), 1, ())
+    frame = predictions(("a", "b"), 1, ())
     store.write_forecasts(row, frame)
-    store.write_forecasts(row, frame.assign(AutoAR=99.0))
+    store.write_forecasts(row, frame.iloc[:1].assign(AutoAR=99.0))  # of another future
     found = store.forecasts(row)
-    assert (found["mean"].tolist(), found["level"].tolist(), found["lo"].isna().all()) == ([0.0], [0.0], True)
+    assert (found["mean"].tolist(), found["level"].unique(), found["lo"].isna().all()) == (
+        [99, 1],
+        [0.0],
+        True,
+    )
+    store.write_forecasts(row, predictions(("a",), 1, ("80",)))
+    more = {
+        name: 1.0 + value for name, value in (("AutoAR", 0.0), ("AutoAR-lo-80", -80), ("AutoAR-hi-80", 80))
+    }
+    store.write_forecasts(row, predictions(("a",), 1, ("80",)).assign(**more))
+    found = store.forecasts(row, "a").query("level == 80")
+    assert found[["mean", "lo", "hi"]].to_numpy().tolist() == [[1, -79, 81]]
     for y in (1.0, 2.0):
-        store.write_observations(["a"], [5], [y], 1)
-    assert store.observations("a", 1)["y"].tolist() == [2.0]
+        store.write_observations("f", ["a"], [5], [y], 1)
+    assert store.observations("f", "a", 1)["y"].tolist() == [2.0]
 
 
 def test_midnights_of_a_zone_keep_their_origin(store):
@@ -225,31 +253,60 @@ def test_observations_that_are_wrong_leave_nothing(store):
         (["a", "b"], pd.to_datetime(["2024-01-01 00:00:00.0001"] * 2), [1.0, 2.0], "h"),
     ):
         with pytest.raises((StoreError, ForecastError, ValueError)):
-            store.write_observations(ids, ds, y, freq)
+            store.write_observations("f", ids, ds, y, freq)
     assert dump(store, "observation") == []
 
 
 def test_rows_beyond_a_batch_and_repeats_in_the_middle(store, monkeypatch):
     monkeypatch.setattr(bulk, "_BATCH", 7)
     y = np.arange(100.0)
-    store.write_observations(["a"] * 50, range(25, 75), y[25:75], 1)
-    store.write_observations(["a"] * 100, range(100), y + 1, 1)
-    assert store.observations("a", 1)["y"].tolist() == (y + 1).tolist()
-    assert store.observations("a", 1, last=2)["ds"].tolist() == [98, 99]
+    store.write_observations("f", ["a"] * 50, range(25, 75), y[25:75], 1)
+    store.write_observations("f", ["a"] * 100, range(100), y + 1, 1)
+    assert store.observations("f", "a", 1)["y"].tolist() == (y + 1).tolist()
+    assert store.observations("f", "a", 1, last=2)["ds"].tolist() == [98, 99]
 
 
-def test_old_observations_are_trimmed_on_their_grid_only(store):
+def test_the_last_points_of_every_series_are_kept(store):
     ds = pd.date_range("2024", periods=4, freq="h")
-    store.write_observations(["a"] * 4, ds, range(4), "h")
-    store.write_observations(["a"] * 4, range(4), range(4), 1)
-    assert store.trim_observations(ds[2], "h") == 2
-    assert store.observations("a", "h")["y"].tolist() == [2.0, 3.0]
-    assert len(store.observations("a", 1)) == 4
-    assert store.observations("nobody", "h").empty
+    store.write_observations("f", ["a"] * 4 + ["b"] * 2, [*ds, *ds[:2]], range(6), "h")
+    store.write_observations("f", ["a"] * 4, range(4), range(4), 1)
+    store.write_observations("g", ["a"] * 4, ds, range(4), "h")
+    assert store.trim_observations("f", 4) == 0
+    assert store.trim_observations("f", 2) == 4
+    assert store.observations("f", "a", "h")["y"].tolist() == [2.0, 3.0]
+    assert store.observations("f", "b", "h")["y"].tolist() == [4.0, 5.0]
+    assert store.observations("f", "a", 1)["ds"].tolist() == [2, 3]
+    assert len(store.observations("g", "a", "h")) == 4
+    assert store.trim_observations("f", 0) == 6
+    assert store.observations("f", "a", "h").empty
+    assert len(store.observations("g", "a", "h")) == 4
+    assert store.trim_observations("nobody", 0) == 0
+
+
+def test_rows_of_old_versions_are_trimmed(store):
+    frame = predictions()
+    scores = pd.DataFrame({"unique_id": ["a"], "metric": ["mase"], "AutoAR": [0.5]})
+    rows = [store.add_version(fleet, manifest(i), "m") for fleet in "xy" for i in range(5)]
+    for row in rows:
+        store.write_forecasts(row, frame)
+        store.write_scores(row, scores)
+    store.set_champion("x", rows[0], None)
+    each = len(frame) * 2 + 1
+
+    def have(fleet):
+        return [v.ver for v in store.versions(fleet) if len(store.forecasts(v)) and len(store.scores(v))]
+
+    assert store.trim_forecasts("x", 5) == 0
+    assert store.trim_forecasts("x", 2, keep=rows[1]) == each
+    assert have("x") == [1, 2, 4, 5]  # the champion, the one to keep, the last two
+    assert store.trim_forecasts("x", 1) == 2 * each
+    assert have("x") == [1, 5]
+    assert have("y") == [1, 2, 3, 4, 5]
+    assert len(store.versions("x")) == 5
 
 
 def test_two_writers_of_the_same_rows_both_succeed(store):
     ids, ts = np.repeat([f"s{i}" for i in range(20)], 50), np.tile(np.arange(50), 20)
-    found = at_once(4, lambda i: store.write_observations(ids, ts, np.full(1000, 1.5), 1))
+    found = at_once(4, lambda i: store.write_observations("f", ids, ts, np.full(1000, 1.5), 1))
     assert found == [1000] * 4
     assert len(dump(store, "observation")) == 1000

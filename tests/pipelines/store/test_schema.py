@@ -80,7 +80,7 @@ def fill(store):
     store.write_forecasts(row, frame)
     scores = frame[["unique_id", "AutoAR"]].drop_duplicates("unique_id").assign(metric="mase")
     store.write_scores(row, scores)
-    store.write_observations(frame["unique_id"], frame["ds"], frame["AutoAR"], "h")
+    store.write_observations("f", frame["unique_id"], frame["ds"], frame["AutoAR"], "h")
     with writing(store._engine) as connection:
         for statement in LATER:
             connection.execute(text(statement))

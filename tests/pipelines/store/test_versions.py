@@ -43,7 +43,8 @@ def test_a_version_added_again_is_the_same_row(store):
     first = store.add_version("power", manifest(), "file:///m")
     again = store.add_version("power", manifest(), "file:///elsewhere", tracking={"mlflow_run_id": "r1"})
     assert again.id == first.id
-    assert again.artifact_uri == "file:///m"
+    assert again == store.version("power", 1)
+    assert again.artifact_uri == "file:///elsewhere"  # where it was before may be gone
     assert again.mlflow_run_id == "r1"
     assert len(store.versions()) == 1
 
@@ -141,6 +142,32 @@ def test_setting_the_champion_that_is_there_changes_nothing(store):
     before = store.champion("a")
     assert store.set_champion("a", one, 0) == 1
     assert store.champion("a") == before
+
+
+def test_every_promotion_is_kept(store):
+    one, two = (store.add_version("a", manifest(i), "m") for i in (1, 2))
+    assert store.promotions("a") == []
+    store.set_champion("a", one, None, reason="the first version")
+    store.set_champion("a", one, 1, reason="nothing changes")
+    store.set_champion("a", two, 1, reason="better")
+    with pytest.raises(ConflictError):
+        store.set_champion("a", one, 1, reason="too late")
+    store.set_champion("a", one, 2, reason="back")
+    found = store.promotions("a")
+    assert [(p.row_version, p.ver, p.previous_ver, p.reason) for p in found] == [
+        (1, 1, None, "the first version"), (2, 2, 1, "better"), (3, 1, 2, "back"),
+    ]  # fmt: skip
+    assert [p.version for p in found] == [one.version, two.version, one.version]
+    assert found[-1].ts_ms == store.champion("a").changed_ts_ms
+    assert store.promotions("b") == []
+
+
+def test_metrics_are_those_of_the_last_job(store):
+    assert store.add_version("a", manifest(), "m").metrics is None
+    for mase in (0.5, 0.25):
+        row = store.add_version("a", manifest(), "m", metrics={"AutoAR": {"mase_mean": mase}})
+    assert store.add_version("a", manifest(), "m") == row
+    assert store.version("a", 1).metrics == {"AutoAR": {"mase_mean": 0.25}}
 
 
 def test_a_champion_is_of_its_fleet(store):

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +16,70 @@ import pytest
 import forecast as fc
 from pipelines.tracking import Candidate, JobSummary
 from tests.services.mlflow_server import mlflow_server
+
+ROOT = Path(__file__).parents[3]
+
+# Runs code that it is sent, one piece a line, with `uri` and `client`; sends back what is left in `found`.
+_ASKED = """
+import json, os, sys, warnings
+answers = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+warnings.simplefilter("ignore")
+import mlflow, mlflow.pyfunc
+import pandas as pd
+for line in sys.stdin:
+    uri, code = json.loads(line)
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
+    names = {"mlflow": mlflow, "pd": pd, "json": json, "uri": uri, "found": None}
+    if "client." in code:  # it opens the file
+        names["client"] = mlflow.MlflowClient(uri, uri)
+    exec(code, names)
+    print(json.dumps(names["found"]), file=answers, flush=True)
+"""
+
+Ask = Callable[[str, str], object]
+
+
+@pytest.fixture(scope="session")
+def ask():
+    """Ask MLflow itself, in one process for all: it stays out of pytest, and loads once."""
+    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
+    environment["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    with subprocess.Popen(
+        [sys.executable, "-c", _ASKED],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as process:
+
+        def asked(uri: str, code: str) -> object:
+            process.stdin.write(json.dumps([uri, code]) + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+            assert answer, "MLflow's process ended; its last words are in the captured stderr"
+            return json.loads(answer)
+
+        yield asked
+        process.stdin.close()
+
+
+def counts(*jobs: str, fleet: str = "shop") -> str:
+    """Code that finds runs, their states, model versions and inputs of jobs."""
+    return f"""
+e = client.get_experiment_by_name("forecast/{fleet}").experiment_id
+versions = [v.tags["forecast.job_id"] for v in client.search_model_versions("name = '{fleet}'")]
+found = {{}}
+for job in {list(jobs)!r}:
+    rows = client.search_runs([e], f"tags.`forecast.job_id` = '{{job}}'")
+    inputs = sum(len(r.inputs.dataset_inputs) for r in rows)
+    found[job] = [len(rows), sorted({{r.info.status for r in rows}}), versions.count(job), inputs]
+"""
+
+
+# A job of the fixture below that is logged once, with all that belongs to it.
+COMPLETE = [3, ["FINISHED"], 1, 1]
 
 
 def long_frame(n: int, t: int = 48) -> pd.DataFrame:

@@ -8,14 +8,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import forecast as fc
+from forecast.errors import InputError
 from pipelines.errors import TrackingError
 from pipelines.tracking import METRICS, Tracker, log_job, runs
+from tests.pipelines.tracking.conftest import COMPLETE, ROOT, counts
 
 # MLflow is looked for, not imported: the process that logs must not need it.
 pytestmark = [
@@ -24,8 +25,6 @@ pytestmark = [
     pytest.mark.skipif(find_spec("mlflow") is None, reason="needs forecast-platform[track]"),
 ]
 
-ROOT = Path(__file__).parents[3]
-
 
 @pytest.fixture(scope="module")
 def tracker(uri):
@@ -33,37 +32,19 @@ def tracker(uri):
         yield started
 
 
-def mlflow_says(uri: str, code: str) -> object:
-    """What `code`, given `client`, leaves in `found`; MLflow and its warnings stay out of pytest."""
-    lines = [
-        "import json, sys, mlflow",
-        "import pandas as pd",
-        f"uri = {uri!r}",
-        "mlflow.set_tracking_uri(uri)",
-    ]
-    lines += ["mlflow.set_registry_uri(uri)", "client = mlflow.MlflowClient(uri, uri)", code]
-    lines += ["print('\\n' + json.dumps(found))"]
-    environment = os.environ | {"MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
-    done = subprocess.run(
-        [sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 @pytest.fixture(scope="module")
 def logged(uri, tracker, job):
     return log_job(job, uri, 120, tracker=tracker)
 
 
-def test_there_is_one_run_a_job_and_one_a_candidate(uri, job, logged):
+def test_there_is_one_run_a_job_and_one_a_candidate(ask, uri, job, logged):
     code = """
 runs = mlflow.search_runs(experiment_names=["forecast/shop"], output_format="list",
                           filter_string="tags.`forecast.job_id` = 'night-1'")
 found = [[r.info.run_name, r.info.status, r.data.tags.get("mlflow.parentRunId"), r.data.params,
           r.data.metrics] for r in runs]
 """
-    found = {name: rest for name, *rest in mlflow_says(uri, code)}
+    found = {name: rest for name, *rest in ask(uri, code)}
     assert found == {
         "night-1": ["FINISHED", None, {"model": "AR", "freq": "MS", "horizon": "6"}, job.metrics],
         "ar2": ["FINISHED", logged.run_id, {"lags": "2"}, {"mase_mean": 0.9}],
@@ -71,21 +52,21 @@ found = [[r.info.run_name, r.info.status, r.data.tags.get("mlflow.parentRunId"),
     }
 
 
-def test_search_runs_sees_the_fixed_names_only(uri, logged):
+def test_search_runs_sees_the_fixed_names_only(ask, uri, logged):
     code = 'found = list(mlflow.search_runs(experiment_names=["forecast/shop"]).columns)'
-    metrics = {c.removeprefix("metrics.") for c in mlflow_says(uri, code) if c.startswith("metrics.")}
+    metrics = {c.removeprefix("metrics.") for c in ask(uri, code) if c.startswith("metrics.")}
     assert metrics
     assert metrics <= set(METRICS)
 
 
-def test_the_run_holds_table_report_and_data_without_a_password(uri, job, logged, tmp_path):
+def test_the_run_holds_table_report_and_data_without_a_password(ask, uri, job, logged, tmp_path):
     code = f"""
 run = client.get_run({logged.run_id!r})
 data = run.inputs.dataset_inputs
 client.download_artifacts({logged.run_id!r}, "", {str(tmp_path)!r})
 found = [[d.dataset.name, d.dataset.digest, d.dataset.source, json.loads(d.dataset.profile)] for d in data]
 """
-    [[name, digest, source, profile]] = mlflow_says(uri, code)
+    [[name, digest, source, profile]] = ask(uri, code)
     assert (name, digest) == ("shop", ("cd" * 18))
     assert "db/sales" in source
     assert "secret" not in source
@@ -98,7 +79,7 @@ found = [[d.dataset.name, d.dataset.digest, d.dataset.source, json.loads(d.datas
     assert not list((tmp_path / "model").rglob("*.pkl"))
 
 
-def test_the_registered_model_predicts_what_the_stored_one_does(uri, job, logged, tmp_path):
+def test_the_registered_model_predicts_what_the_stored_one_does(ask, uri, job, logged, tmp_path):
     code = f"""
 model = mlflow.pyfunc.load_model("models:/shop@champion")
 ask = pd.DataFrame({{"unique_id": ["s00000", "s00001", "s00002", "s00003", "s00004"]}})
@@ -110,7 +91,7 @@ found = [s.inputs.input_names(), s.outputs.input_names(), [p.name for p in s.par
          model.metadata.saved_input_example_info is not None,
          "python_model" in model.metadata.flavors["python_function"]]
 """
-    inputs, outputs, params, has_example, pickled = mlflow_says(uri, code)
+    inputs, outputs, params, has_example, pickled = ask(uri, code)
     assert inputs == ["unique_id", "h"]
     assert outputs == ["unique_id", "ds", "AR", "AR-lo-80", "AR-hi-80", "AR-lo-95", "AR-hi-95"]
     assert params == ["h", "level"]
@@ -127,25 +108,9 @@ found = [s.inputs.input_names(), s.outputs.input_names(), [p.name for p in s.par
     )
 
 
-COMPLETE = [3, ["FINISHED"], 1, 1]
-
-
-def counts(*jobs: str) -> str:
-    """Runs, their states, model versions and inputs of jobs."""
-    return f"""
-e = client.get_experiment_by_name("forecast/shop").experiment_id
-versions = [v.tags["forecast.job_id"] for v in client.search_model_versions("name = 'shop'")]
-found = {{}}
-for job in {list(jobs)!r}:
-    rows = client.search_runs([e], f"tags.`forecast.job_id` = '{{job}}'")
-    inputs = sum(len(r.inputs.dataset_inputs) for r in rows)
-    found[job] = [len(rows), sorted({{r.info.status for r in rows}}), versions.count(job), inputs]
-"""
-
-
-def test_a_second_time_changes_nothing(uri, tracker, job, logged):
+def test_a_second_time_changes_nothing(ask, uri, tracker, job, logged):
     assert log_job(job, uri, 120, tracker=tracker) == logged
-    assert mlflow_says(uri, counts("night-1")) == {"night-1": COMPLETE}
+    assert ask(uri, counts("night-1")) == {"night-1": COMPLETE}
 
 
 STOPS = [
@@ -157,8 +122,9 @@ def killed_halfway(uri: str, jobs: list[tuple[str, str, str]]) -> None:
     """Begin each job (summary, step, before or after) in a process that ends there, as by kill -9."""
     code = f"""
 import json, os, sys
-from pipelines.tracking import recording
-import mlflow.pyfunc
+from pipelines.tracking import packing, recording
+import mlflow.store.model_registry.sqlalchemy_store, mlflow.store.tracking.sqlalchemy_store
+packing.rehearse()  # imports what every attempt would import; nothing of the store is open yet
 for summary, step, when in json.loads(sys.stdin.read()):
     pid = os.fork()
     if pid:
@@ -185,17 +151,17 @@ for summary, step, when in json.loads(sys.stdin.read()):
     assert done.returncode == 0, done.stderr
 
 
-def test_a_job_killed_halfway_is_completed(uri, tracker, job, logged):
+def test_a_job_killed_halfway_is_completed(ask, uri, tracker, job, logged):
     cases = {f"halfway-{step}-{when}": (step, when) for step in STOPS for when in ("before", "after")}
     summaries = {name: replace(job, job_id=name) for name in cases}
     killed_halfway(uri, [(summaries[name].to_json(), *at) for name, at in cases.items()])
     for summary in summaries.values():
         first = log_job(summary, uri, 120, tracker=tracker)
         assert log_job(summary, uri, 120, tracker=tracker) == first
-    assert mlflow_says(uri, counts(*cases)) == {name: COMPLETE for name in cases}
+    assert ask(uri, counts(*cases)) == {name: COMPLETE for name in cases}
 
 
-def test_twins_of_two_attempts_at_once_are_reduced_to_one(uri, tracker, job):
+def test_twins_of_two_attempts_at_once_are_reduced_to_one(ask, uri, tracker, job):
     summary = replace(job, job_id="twins")
     code = """
 e = client.get_experiment_by_name("forecast/shop").experiment_id
@@ -203,33 +169,49 @@ for kind, name in [("job", "-"), ("job", "-"), ("candidate", "ar2"), ("candidate
     client.create_run(e, tags={"forecast.job_id": "twins", "forecast.kind": kind, "forecast.candidate": name})
 found = None
 """
-    mlflow_says(uri, code)
+    ask(uri, code)
     log_job(summary, uri, 120, tracker=tracker)
-    assert mlflow_says(uri, counts("twins")) == {"twins": COMPLETE}
+    assert ask(uri, counts("twins")) == {"twins": COMPLETE}
 
 
-def test_the_alias_follows_the_champion(uri, tracker, job, logged):
+def test_the_alias_follows_the_champion(ask, uri, tracker, job, logged):
     code = 'found = client.get_model_version_by_alias("shop", "champion").version'
     challenger = log_job(replace(job, job_id="night-2", champion=False), uri, 120, tracker=tracker)
     log_job(job, uri, 120, tracker=tracker)
-    assert str(mlflow_says(uri, code)) == logged.model_version
+    assert str(ask(uri, code)) == logged.model_version
     promoted = log_job(replace(job, job_id="night-2", champion=True), uri, 120, tracker=tracker)
     assert promoted == challenger
-    assert str(mlflow_says(uri, code)) == challenger.model_version
+    assert str(ask(uri, code)) == challenger.model_version
     log_job(job, uri, 120, tracker=tracker)  # a rollback
-    assert str(mlflow_says(uri, code)) == logged.model_version
+    assert str(ask(uri, code)) == logged.model_version
 
 
-def test_runs_are_read_back(uri, job, logged):
-    table = runs(uri, "shop")
+def test_runs_are_read_back(ask, uri, tracker, job, logged):
+    foreign = """
+e = client.get_experiment_by_name("forecast/shop").experiment_id
+by_hand = client.create_run(e, run_name="by hand").info.run_id
+client.log_metric(by_hand, "loss", 1.0)
+halves = {"forecast.kind": "job", "forecast.fleet": "shop"}  # ours, but for its name and numbers
+client.log_metric(client.create_run(e, run_name="odd", tags=halves).info.run_id, "mase_mean", float("nan"))
+"""
+    ask(uri, foreign)
+    table = runs(uri, "shop", tracker=tracker)
+    assert "by hand" not in set(table["job_id"])
+    assert table.loc[table["job_id"] == "odd", "mase_mean"].isna().all()
     row = table[table["job_id"] == "night-1"].iloc[0]
     assert row["run_id"] == logged.run_id
     assert row["version"] == job.version
     assert row["params.model"] == "AR"
     assert row["mase_mean"] == 0.9
-    assert len(runs(uri, "shop", last=1)) == 1
-    assert set(runs(uri, "shop", candidates=True)["candidate"]) == {"ar2", "naive"}
-    assert runs(uri, "nobody").empty
+    assert len(runs(uri, "shop", last=1, tracker=tracker)) == 1
+    assert set(runs(uri, "shop", candidates=True, tracker=tracker)["candidate"]) == {"ar2", "naive"}
+
+
+def test_a_fleet_that_there_is_not_names_the_nearest(uri, tracker, logged):
+    with pytest.raises(InputError, match="has no runs of 'shpo'; did you mean 'shop'"):
+        runs(uri, "shpo", tracker=tracker)
+    with pytest.raises(InputError, match="letters, digits"):
+        runs(uri, "shop' or tags.x = 'y", tracker=tracker)
 
 
 def test_nothing_is_left_where_the_job_ran(uri, job, monkeypatch, tmp_path):

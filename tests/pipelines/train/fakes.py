@@ -44,7 +44,7 @@ class FakeStore:
             raise StoreError(f"fleet {fleet!r} is being trained by {self.held_by!r}", retriable=True)
         return FakeLease(fleet, owner)
 
-    def add_version(self, fleet, manifest, artifact_uri, lease=None):
+    def add_version(self, fleet, manifest, artifact_uri, lease=None, metrics=None):
         key = f"{fleet}/{manifest.version}"
         self.rows["versions"].setdefault(key, len(self.rows["versions"]) + 1)
         self._save()
@@ -61,25 +61,32 @@ class FakeStore:
         found = self.rows["champion"].get(fleet)
         return found and SimpleNamespace(version=self.version(fleet, found[0]), row_version=found[1])
 
-    def set_champion(self, fleet, version, expected_row_version, lease=None):
+    def set_champion(self, fleet, version, expected_row_version, lease=None, reason=""):
         new = (expected_row_version or 0) + 1
         self.rows["champion"][fleet] = [version.version, new]
         self._save()
         return new
 
-    def write_series(self, ids, freq, tz):
-        self._write("series", [[str(i), freq] for i in ids], [0] * len(ids))
+    def write_series(self, fleet, ids, freq, tz, lease):
+        self._write("series", [[fleet, str(i), freq] for i in ids], [0] * len(ids))
 
-    def write_observations(self, ids, ds, y, freq, tz):
-        return self._write("observations", list(zip(map(str, ids), map(str, ds), strict=True)), list(y))
+    def write_observations(self, fleet, ids, ds, y, freq, tz, lease):
+        keys = [[fleet, str(i), str(t)] for i, t in zip(ids, ds, strict=True)]
+        return self._write("observations", keys, list(y))
 
-    def write_forecasts(self, version, frame, id_col, time_col):
+    def trim_observations(self, fleet, last, lease):
+        return 0
+
+    def write_forecasts(self, version, frame, id_col, time_col, lease):
         keys = list(zip(frame[id_col], map(str, frame[time_col]), strict=True))
         return self._write("forecasts", [[version.version, *k] for k in keys], frame.iloc[:, 2].tolist())
 
-    def write_scores(self, version, frame, *, id_col):
+    def write_scores(self, version, frame, *, id_col, lease):
         keys = list(zip(frame[id_col], frame["metric"], strict=True))
         return self._write("scores", [[version.version, *k] for k in keys], frame.iloc[:, 2].tolist())
+
+    def trim_forecasts(self, fleet, keep_versions, keep, lease):
+        return 0
 
     def _write(self, table, keys, values):
         for key, value in zip(keys, values, strict=True):

@@ -1,63 +1,72 @@
-"""A job that is killed anywhere and resumed leaves what it would have left."""
+"""A job that is killed anywhere and resumed leaves what it would have left, in files and in the store."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
+import shutil
 
 import pytest
 
-from pipelines.train.run import run
-from pipelines.train.run_folder import create, reopen
-from tests.pipelines.train.fakes import FakeMlflow, FakeStore
+from tests.pipelines.train.conftest import RESUME, prepare
+from tests.pipelines.train.left import left, litter
 
-ROOT = Path(__file__).parents[3]
-STAGES = ["snapshot", "check", "fit", "backtest", "version", "forecast", "report", "register", "track"]
-BOUNDARIES = [
-    *(f"before:{stage}" for stage in STAGES), "after:track",
-    "within:fit", "within:backtest", "torn:forecasts.parquet", "torn:manifest.json", "torn:history.json",
+pytestmark = pytest.mark.slow
+
+STAGES = [
+    "begin",
+    "snapshot",
+    "check",
+    "fit",
+    "backtest",
+    "version",
+    "forecast",
+    "report",
+    "register",
+    "track",
+]
+POINTS = [
+    *(f"file:stages/{stage}.json" for stage in STAGES),  # a stage is done, and its marker not written
+    "file:history.json", "file:history/sales/[0-9a-f]*", "file:quality.parquet",
+    "file:fit/part-00001.json", "file:backtest/part-00001.parquet",
+    "file:.*.tmp/manifest.json", "file:models/sales/[0-9a-f]*",
+    "file:forecasts.parquet", "file:report.parquet", "file:summary.json",
+    # Inside a transaction, of the first partition and of the second.
+    "call:store.versions:_insert:1", "call:store.series:_add:1",
+    "call:store.observations:series_numbers:1",
+    "call:store.observations:write_rows:2", "call:store.forecasts:write_rows:1",
+    "call:store.forecasts:write_rows:4", "call:store.champions:_move:1",
+    # After its commit.
+    "call:store:Store.lease:1", "call:store:Store.add_version:1", "call:store:Store.write_series:1",
+    "call:store:Store.write_observations:1", "call:store:Store.trim_observations:1",
+    "call:store:Store.write_forecasts:1",
+    "call:store:Store.write_scores:1", "call:store:Store.write_scores:2", "call:store:Store.set_champion:1",
+    "call:store:Store.trim_forecasts:1", "call:store:Store.set_tracking:1",
 ]  # fmt: skip
-RESULTS = ("quality.parquet", "forecasts.parquet", "report.parquet")
 
 
-def left(folder):
-    """Everything that must not depend on a kill."""
-    summary = json.loads((folder.path / "summary.json").read_text())
-    store = json.loads(Path("store.json").read_text())
-    files = {name: hashlib.sha256((folder.path / name).read_bytes()).hexdigest() for name in RESULTS}
-    model = sorted(p.relative_to(summary["folder"]).as_posix() for p in Path(summary["folder"]).rglob("*"))
-    return summary["version"], files, model, {k: v for k, v in store.items() if k != "tracking"}
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_and_resumed_is_as_if_undisturbed(point, whole, room, new_url, children, job):
+    url = prepare(new_url, job)
+    code, said = children.run(*RESUME, "--store", url, point=point)
+    assert code == -9, said
+    code, said = children.run(*RESUME, "--store", url)
+    assert code == 0, said
+    assert left(url, "r-1") == whole
+    assert litter() == []
 
 
-@pytest.fixture
-def whole(room, settings, job, tmp_path_factory):
-    """What an undisturbed job leaves."""
-    folder = create(settings.run_root, job, "whole")
-    run(folder, settings, lambda url: FakeStore(Path("store.json")), FakeMlflow())
-    return left(folder)
+def test_killed_again_and_again(whole, room, new_url, children, job):
+    url = prepare(new_url, job)
+    for point in POINTS:
+        code, said = children.run(*RESUME, "--store", url, point=point)
+        assert code in (-9, 0), said  # 0: a point that lies behind
+    assert children.run(*RESUME, "--store", url)[0] == 0
+    assert left(url, "r-1") == whole
+    assert litter() == []
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("boundary", BOUNDARIES)
-def test_killed_and_resumed_is_as_if_undisturbed(
-    boundary, whole, room, settings, job, tmp_path_factory, monkeypatch
-):
-    other = tmp_path_factory.mktemp("other")
-    (other / "sales.parquet").write_bytes((room / "sales.parquet").read_bytes())
-    monkeypatch.chdir(other)
-    create(settings.run_root, job, "whole")
-    command = [sys.executable, "-m", "tests.pipelines.train.child", "whole", boundary]
-    done = subprocess.run(
-        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == -9, done.stderr
-    folder = reopen(settings.run_root, "whole")
-    outcome = run(folder, settings, lambda url: FakeStore(Path("store.json")), FakeMlflow())
-    assert outcome.not_logged is None
-    assert left(folder) == whole
-    assert not [p for p in other.rglob("*.tmp")]
-    assert not [p for p in other.rglob("models/**/.*")]
+def test_a_finished_job_resumed_does_nothing(whole, room, new_url, children, job):
+    url = prepare(new_url, job)
+    assert children.run(*RESUME, "--store", url)[0] == 0
+    shutil.move("sales.parquet", "gone")
+    assert children.run(*RESUME, "--store", url)[0] == 0
+    assert left(url, "r-1") == whole

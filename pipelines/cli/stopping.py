@@ -1,0 +1,55 @@
+"""SIGINT and SIGTERM in the middle of a job: let go of what is held, say how to go on."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+import click
+
+from pipelines.cli.output import tell
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(BaseException):
+    """A signal asks the process to end; no error, so nothing that handles errors takes it for one."""
+
+    def __init__(self, number: int) -> None:
+        self.exit_code = 128 + number
+        super().__init__(signal.Signals(number).name)
+
+
+@contextmanager
+def stoppable(how_to_go_on: str) -> Iterator[None]:
+    """Unwind at SIGINT or SIGTERM, so that leases are released; exit 130 or 143 and say `how_to_go_on`.
+
+    What is being computed is awaited, and a second signal changes nothing: SIGKILL ends it at once.
+    A signal that is ignored (a job in the background of a shell) stays so.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+    try:
+        yield
+    except Stopped as stopped:
+        tell(f"stopped; go on with: {how_to_go_on}", logging.ERROR, exit_code=stopped.exit_code)
+        raise click.exceptions.Exit(stopped.exit_code) from None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(number: int, _: FrameType | None) -> None:
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
+    raise Stopped(number)
