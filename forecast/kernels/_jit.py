@@ -10,7 +10,29 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import ParamSpec, TypeVar, cast
 
+import llvmlite.binding
 import numba
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic, models, overload, register_model
+
+__all__ = [
+    "CACHED",
+    "COMPILED",
+    "SIMD_WIDTH",
+    "cache_dir",
+    "exact_kernel",
+    "intrinsic",
+    "ir",
+    "kernel",
+    "kernel_sources",
+    "large_kernel",
+    "models",
+    "overload",
+    "register_model",
+    "source_digest",
+    "types",
+]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -31,6 +53,26 @@ def kernel_sources() -> Iterator[Path]:
         for folder in (spec.submodule_search_locations or []) if spec else []:
             yield from (Path(folder) / sub).rglob("*.py")
 
+COMPILED = not numba.config.DISABLE_JIT  # type: ignore[attr-defined]  # set at run time
+"""False: kernels run as plain Python (``NUMBA_DISABLE_JIT=1``)."""
+
+
+def _simd_width() -> int:
+    """Lanes of float64 that the widest vector registers of this CPU hold; `FORECAST_SIMD_WIDTH` overrules."""
+    if asked := os.environ.get("FORECAST_SIMD_WIDTH"):
+        width = int(asked)
+        if width not in (1, 2, 4, 8):
+            raise ValueError(f"FORECAST_SIMD_WIDTH must be 1, 2, 4 or 8, got {asked!r}")
+        return width
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 8
+    return 4 if features.get("avx2") else 2
+
+
+SIMD_WIDTH = _simd_width()
+"""Float64 lanes of a vector in `forecast.kernels.simd`, a constant of the compiled code."""
+
 
 def source_digest() -> str:
     """Return a digest of all kernel sources and of what else changes the machine code.
@@ -42,6 +84,7 @@ def source_digest() -> str:
     digest = hashlib.blake2b(digest_size=8)
     digest.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
     digest.update(numba.__version__.encode())
+    digest.update(str(SIMD_WIDTH).encode())
     for path in sorted(kernel_sources()):
         source = path.read_bytes()
         # Name and length too: code moved across the border of two files is a change.
