@@ -70,12 +70,15 @@ def _use(df: pd.DataFrame, model: Any) -> object:  # noqa: ANN401  # a model
 
 def _rest(df: pd.DataFrame) -> object:
     import forecast as fc
+    from forecast import online
 
     whole = df[df["unique_id"] != "b"]
     fitted = fc.fit(whole, model=fc.AutoAR(), freq="MS")
     fitted.predict(3, level=[95], intervals="bootstrap", n_paths=10)
     fitted.simulate(3, n_paths=2)
     fitted.diagnostics()
+    slots = online.load(fitted.records[0], 2)
+    online.step(slots, 0, float("nan"))
     fc.stationarity(df, freq="MS")
     cv = fc.cross_validation(df, model=[fc.Naive()], h=2, freq="MS")
     return fc.evaluate(cv)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from forecast.errors import InputError
@@ -17,6 +17,14 @@ from forecast.models.ar_spec import (
     check_choice,
     check_whole,
     resolve_lags,
+)
+from forecast.models.computed import (
+    Pairs,
+    computed_terms,
+    is_computed,
+    read_calendar,
+    read_fourier,
+    with_computed,
 )
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm, Records
@@ -43,6 +51,10 @@ class AR:
         "n", "c" (constant) or "ct" (constant and slope).
     seasonal
         Add seasonal dummies of period `season_length`.
+    fourier
+        Harmonics by season length, ``{24: 3, 168: 5}``: several seasons at once, or long ones.
+    calendar
+        Fields of the date as dummies: "hour", "dayofweek", "month". Like `fourier`, known for any future.
     backend
         "native", or "statsmodels": the slow reference (complete series, method "ols").
 
@@ -59,10 +71,14 @@ class AR:
     trend: str = "c"
     seasonal: bool = False
     season_length: int | None = None
+    fourier: Mapping[float, int] | Pairs = ()
+    calendar: Sequence[str] = ()
     backend: str = "native"
     alias: str = "AR"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "fourier", read_fourier(self.fourier))
+        object.__setattr__(self, "calendar", read_calendar(self.calendar))
         self.plan()
 
     def plan(self) -> Plan:
@@ -71,7 +87,8 @@ class AR:
         check_choice("trend", self.trend, TRENDS)
         check_choice("backend", self.backend, BACKENDS)
         season = _season(self.seasonal, self.season_length)
-        plan = Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season)
+        terms = computed_terms(read_fourier(self.fourier), self.calendar)
+        plan = Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season, terms)
         method = self.method or (
             "burg" if plan.pure and not self.seasonal and self.backend == "native" else "ols"
         )
@@ -79,12 +96,13 @@ class AR:
         _check_method(method, plan)
         if self.backend == "statsmodels" and method != "ols":
             raise InputError(f"backend='statsmodels' fits by method='ols', got method={self.method!r}")
-        return Plan(candidates, criterion, method, plan.const, plan.slope, season)
+        return replace(plan, method=method)
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
         """Fit every series; see `Model.fit`."""
         _need_season(self.seasonal, self.season_length)
-        return fit_plan(self.plan(), panel, jobs, backend=self.backend)
+        plan = self.plan()
+        return fit_plan(plan, with_computed(panel, plan.exog), jobs, backend=self.backend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +113,7 @@ class ARX:
 
     Parameters
     ----------
-    lags, max_lags, trend, seasonal, season_length
+    lags, max_lags, trend, seasonal, season_length, fourier, calendar
         As in `AR`. Common default is "aicc".
     exog_lags
         Lags of each regressor, ``{"temp": [0, 1, 24]}``; a regressor that is not named enters at lag 0.
@@ -112,9 +130,13 @@ class ARX:
     trend: str = "c"
     seasonal: bool = False
     season_length: int | None = None
+    fourier: Mapping[float, int] | Pairs = ()
+    calendar: Sequence[str] = ()
     alias: str = "ARX"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "fourier", read_fourier(self.fourier))
+        object.__setattr__(self, "calendar", read_calendar(self.calendar))
         self.plan(())
 
     def plan(self, names: Sequence[str]) -> Plan:
@@ -125,6 +147,7 @@ class ARX:
         season = _season(self.seasonal, self.season_length)
         _check_exog_lags(self.exog_lags)
         terms = tuple(ExogTerm(name, int(lag)) for name in names for lag in self.exog_lags.get(name, (0,)))
+        terms += computed_terms(read_fourier(self.fourier), self.calendar)
         lasso = self.method == "lasso"
         return Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season, terms, lasso)
 
@@ -142,7 +165,8 @@ class ARX:
         if not panel.exog:
             raise InputError("ARX needs regressors: pass exog=[...], or use AR")
         _need_season(self.seasonal, self.season_length)
-        return fit_plan(self.plan(list(panel.exog)), panel, jobs)
+        plan = self.plan(list(panel.exog))
+        return fit_plan(plan, with_computed(panel, [t for t in plan.exog if is_computed(t.name)]), jobs)
 
 
 def _season(seasonal: bool, season_length: int | None) -> int:
@@ -178,6 +202,8 @@ def _need_season(seasonal: bool, season_length: int | None) -> None:
 def _check_method(method: str, plan: Plan) -> None:
     if method == "ols":
         return
+    if plan.exog:
+        raise InputError(f"method={method!r} takes no fourier and no calendar terms; use method='ols'")
     if not plan.contiguous:
         raise InputError(f"method={method!r} needs all lags 1..p; use method='ols' for a lag subset")
     if method == "mle" and not plan.pure:

@@ -8,6 +8,7 @@ import numpy as np
 
 from forecast.errors import FutureExogError, InputError
 from forecast.models.assemble import lagged_names
+from forecast.models.computed import computed_values, is_computed
 from forecast.models.panel import Panel
 from forecast.models.records import Records
 from forecast.types import F64, I64
@@ -46,6 +47,9 @@ def deterministic_path(records: Records, h: int, exog: Mapping[str, F64] | None 
 def exog_path(records: Records, j: int, h: int, exog: Mapping[str, F64]) -> F64:
     """(n, h) term `j` of the regressors over the next `h` steps; a lagged one begins in `exog_tail`."""
     term = records.exog[j]
+    if is_computed(term.name):
+        ahead = records.nobs[:, None] + np.arange(h)
+        return computed_values(term.name, records.freq, records.start[:, None], ahead)
     if term.lag >= h:  # nothing of the future enters
         return _tail(records, term.name)[:, term.lag - h : term.lag][:, ::-1]
     if term.name not in exog:
@@ -74,6 +78,9 @@ def deterministic_in_sample(records: Records, panel: Panel) -> F64:
     if records.seasonal.shape[1]:
         m += records.seasonal[row, (t - 1) % _season(records)[row]]
     for j, term in enumerate(records.exog):
+        if is_computed(term.name):
+            m += records.beta[row, j] * computed_values(term.name, records.freq, records.start[row], t - 1)
+            continue
         if term.name not in panel.exog:
             raise InputError(f"regressor {term.name!r} is not in the panel; it has {sorted(panel.exog)}")
         beta = records.beta[row, j]

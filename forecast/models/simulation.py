@@ -9,6 +9,7 @@ from hashlib import blake2b
 import numpy as np
 
 from forecast.errors import InputError
+from forecast.kernels.philox import choices, normals
 from forecast.kernels.recursion import propagate
 from forecast.models.ar_spec import check_whole
 from forecast.models.deterministic import deterministic_path
@@ -16,10 +17,13 @@ from forecast.models.dynamics import Dynamics, dynamics
 from forecast.models.forecasting import Forecasts, check_request, mean_of, to_units, widen
 from forecast.models.intervals import parameter_variance, state_response
 from forecast.models.records import Records
-from forecast.types import F64, I64
+from forecast.types import F64, I64, U64
 
 # Numbers held at once while intervals are taken from paths: 4 M float64 are 32 MB.
 _BLOCK_NUMBERS = 1 << 22
+
+# Independent draws of one series.
+_SHOCKS, _STATE, _PARAMETERS = range(3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,7 +58,7 @@ def simulate(
     ----------
     seed
         >= 0. The numbers of a series follow from `seed` and its id alone, so that it gets the
-        same paths in whatever batch it is, and the first paths do not change when more are drawn.
+        same paths in whatever batch it is; neither more paths nor a longer horizon change the numbers before.
     exog
         Future regressors by name, (n, h) each.
     resid
@@ -111,10 +115,17 @@ def bootstrap_intervals(
     return Forecasts(to_units(records, center), sd, lo, hi, tuple(levels))
 
 
-def generator(seed: int, series_id: object) -> np.random.Generator:
-    """Counter-based generator of one series: the Philox key is a hash of seed and id."""
-    digest = blake2b(f"{seed}:{series_id}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+def key_of(seed: int, series_id: object) -> U64:
+    """(2,) key of one series, a hash of seed and id; a number then follows from path and step alone."""
+    digest = blake2b(f"{seed}:{series_id}".encode(), digest_size=8).digest()
+    return np.frombuffer(digest, dtype="<u4").astype(np.uint64)
+
+
+def draw(key: U64, stream: int, n_paths: int, h: int) -> F64:
+    """(n_paths, h) standard normal numbers."""
+    out = np.empty((n_paths, h))
+    normals(key, stream, out)
+    return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,25 +175,24 @@ def _deviations(
 ) -> F64:
     """(n_paths, h) of row `i` of the block about its mean path.
 
-    Shocks are drawn first, then the end state, then the parameters, from separate streams: asking for more
-    of one leaves the others alone.
+    Shocks, end state and parameters are separate streams: asking for more of one leaves the others alone.
     """
-    row = run.first + i
-    shape = (n_paths, run.path.shape[1])
-    rng = generator(seed, records.ids[row])
+    row, h = run.first + i, run.path.shape[1]
+    key = key_of(seed, records.ids[row])
     pool = resid.centred(row) if resid is not None else np.zeros(0)
     if pool.size:
-        shocks = pool[rng.integers(0, pool.size, size=shape)]
+        which = np.empty((n_paths, h), dtype=np.int64)
+        choices(key, _SHOCKS, pool.size, which)
+        shocks = pool[which]
     else:
-        shocks = rng.standard_normal(shape) * np.sqrt(records.sigma2[row])
+        shocks = draw(key, _SHOCKS, n_paths, h) * np.sqrt(records.sigma2[row])
     propagate(run.a[i], int(run.width[i]), run.b[i], int(run.ma_width[i]), shocks)
     if row in records.state_cov:
         response = state_response(run, i)
-        z = generator(seed, f"state:{records.ids[row]}").standard_normal((n_paths, len(response)))
+        z = draw(key, _STATE, n_paths, len(response))
         shocks += z @ _root(records.state_cov[row]) @ response
     if spread is not None:
-        z = generator(seed, f"parameters:{records.ids[row]}").standard_normal((n_paths, 1))
-        shocks += z * spread[i]
+        shocks += draw(key, _PARAMETERS, n_paths, 1) * spread[i]
     return shocks
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 
 import forecast as fc
+from forecast import online
 from forecast.api.storage import MODELS
+from forecast.api.updating import follow
 from forecast.models.alias import read_alias
 from forecast.models.assemble import take
 from forecast.models.deterministic import deterministic_path
@@ -40,12 +42,14 @@ VARIANTS = {
     "AR-burg-trend": ("AR", {"lags": 2, "trend": "ct", "method": "burg"}),
     "AR-mle": ("AR", {"lags": 2, "method": "mle"}),
     "AR-yule-walker": ("AR", {"lags": 2, "method": "yule_walker"}),
+    "AR-fourier": ("AR", {"lags": 2, "fourier": {12: 2, 6.5: 1}}),
+    "ARX-fourier": ("ARX", {"lags": 2, "fourier": [[12, 1]], "exog_lags": {"x": [0, 1]}}),
     "ARX-lasso": ("ARX", {"lags": 3, "method": "lasso"}),
     "ARIMA-x": ("ARIMA", {"order": (1, 1, 0), "trend": "t"}),
     "AutoAR-x": ("AutoAR", {"max_lags": 14, "n_windows": 3}),
 }
 CASES = {**{name: (name, arguments) for name, arguments in SMALL.items()}, **VARIANTS}
-WITH_EXOG = {"ARX", "ARX-lasso", "ARIMA-x", "AutoAR-x"}
+WITH_EXOG = {"ARX", "ARX-fourier", "ARX-lasso", "ARIMA-x", "AutoAR-x"}
 CASE = pytest.mark.parametrize("case", CASES)
 COLUMNS = [
     "unique_id", "model", "status", "order", "d", "D", "sigma2", "loglik", "aicc", "min_root",
@@ -442,3 +446,32 @@ def test_several_models_share_one_frame():
     got = model.predict(2, level=80)
     assert list(got.columns[2:]) == ["AR", "AR-lo-80", "AR-hi-80", "Naive", "Naive-lo-80", "Naive-hi-80"]
     assert len(model.report()) == 2 * DF["unique_id"].nunique()
+
+
+def new_panel(case):
+    records = fitted(case).records[0]
+    return follow(records, to_panel(NEW, "MS", columns(case))[0])
+
+
+@CASE
+def test_ticks_one_by_one_are_the_update_and_the_longer_series(case):
+    """1e-10: the filters add the same numbers, of size 20, in another order, over 70 points."""
+    records, new = fitted(case).records[0], new_panel(case)
+    slots, ticks = online.load(records, H), new.values.tolist()  # noqa: PD011  # of a Panel
+    for i in range(new.n_series):
+        for k in range(int(new.indptr[i]), int(new.indptr[i + 1])):
+            online.step(slots, i, ticks[k], {name: float(x[k]) for name, x in new.exog.items()})
+    got, updated = online.unload(slots), fitted(case).update(NEW).records[0]
+    assert got.nobs.tolist() == updated.nobs.tolist()
+    whole, _ = to_panel(LONG, "MS", columns(case))
+    levels, innovations, cov = end_state(replace(records, nobs=updated.nobs), whole)
+    found = np.isin(records.status, (Status.OK, Status.GAPS, Status.GUARDED))
+    for i in np.flatnonzero(found):
+        scale = 1.0 + np.abs(updated.levels[i]).max(initial=0.0)
+        for have in (updated.levels, levels):
+            width = min(have.shape[1], got.levels.shape[1])
+            np.testing.assert_allclose(got.levels[i, :width], have[i, :width], atol=1e-10 * scale)
+        for have in (updated.innovations, innovations):
+            width = min(have.shape[1], got.innovations.shape[1])
+            np.testing.assert_allclose(got.innovations[i, :width], have[i, :width], atol=1e-8 * scale)
+        assert (i in got.state_cov) == (i in updated.state_cov) == (i in cov)
