@@ -8,8 +8,8 @@ import numpy as np
 
 from forecast.kernels.arima_data import prepare
 from forecast.kernels.arma_buffers import pad_of, places
+from forecast.kernels.arma_neighbours import search_space, values_at
 from forecast.kernels.arma_polynomial import shape_of
-from forecast.kernels.arma_search import search_space, values_at
 from forecast.kernels.simd import buffer
 
 

@@ -10,18 +10,10 @@ from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.arima_data import Regression, prepare, product
 from forecast.kernels.arma_buffers import Data, Places, pad_of, places
 from forecast.kernels.arma_end import end_innovations
+from forecast.kernels.arma_neighbours import DONE, STEP, Search, place_point, search_space, values_at
 from forecast.kernels.arma_polynomial import Shape, shape_of
-from forecast.kernels.arma_search import (
-    DONE,
-    STEP,
-    Search,
-    advance,
-    begin,
-    place_point,
-    search_space,
-    values_at,
-)
-from forecast.kernels.arma_start import hannan_rissanen, plain_starts
+from forecast.kernels.arma_search import advance, begin
+from forecast.kernels.arma_start import starting_points
 from forecast.kernels.curvature import factor, solve
 from forecast.kernels.simd import buffer
 from forecast.types import F64, I64, U8, Bool
@@ -77,24 +69,15 @@ def coefficients(shape: Shape, u: F64, out: F64) -> None:
         at += size
 
 
-@kernel
-def _starts(shape: Shape, data: Data, at: Search) -> int:
-    """Write starting points to `at.points`; return how many."""
-    pad = data.columns.shape[1] - data.n
-    count = plain_starts(shape, at.points)
-    own = np.zeros(shape.n_arma)
-    if hannan_rissanen(shape, data.columns[-1, pad:], own):
-        at.points[count, :] = own
-        count += 1
-    return count
-
-
 @large_kernel
 def _next_points(shape: Shape, data: Data, at: Search, cov: bool, asked: int, count: int) -> int:
     """Take what was evaluated; return how many points to evaluate next, 0 at the end."""
     out_of_line()
     if asked == 0:
-        return _starts(shape, data, at)
+        pad = data.columns.shape[1] - data.n
+        # With gaps a likelihood costs five times as much, and starts from filled values say less.
+        thorough = cov and len(data.holes) == 0
+        return starting_points(shape, data.columns[-1, pad:], thorough, at.points, at.family)
     if asked == 1:
         return begin(at, count, data.n_obs)
     return advance(at, data.n_obs, cov)
@@ -220,7 +203,7 @@ def _bounds(y: F64, X: F64) -> tuple[int, int, int]:
 
 @kernel
 def _exactly_determined(y: F64, d: int, D: int, s: int) -> bool:
-    """Whether all differences that can be had are the same."""
+    """Whether all differences that can be had, two or more of them, are the same."""
     n, w = len(y), np.empty(len(y))
     for t in range(n):
         w[t] = y[t]
@@ -229,11 +212,11 @@ def _exactly_determined(y: F64, d: int, D: int, s: int) -> bool:
         for t in range(n - stride):
             w[t] = w[t + stride] - w[t]
         n -= stride
-    low, high, seen = np.inf, -np.inf, False
+    low, high, seen = np.inf, -np.inf, 0
     for t in range(n):
         if not np.isnan(w[t]):
-            low, high, seen = min(low, w[t]), max(high, w[t]), True
-    return seen and low == high
+            low, high, seen = min(low, w[t]), max(high, w[t]), seen + 1
+    return seen > 1 and low == high
 
 
 @large_kernel
@@ -322,7 +305,8 @@ def fit_rows(
     orders
         (n, 7) p, d, q, P, D, Q, s.
     cov
-        Whether to write `out.cov` and the innovations.
+        Whether to write `out.cov` and the innovations, and to search for maxima next to cancellation in
+        series without gaps. Without, a fit takes a third of the time: enough to compare orders.
 
     Notes
     -----

@@ -92,13 +92,10 @@ def meet(work: F64, at: Places, data: Data, shape: Shape, i: int) -> Vec:
     return acc
 
 
-@large_kernel
-def gram_of_holes(shape: Shape, ma_lags: I64, data: Data, known: int, work: F64, at: Places) -> None:
-    """Inner products of the missing points among themselves: the first rows of the Gram matrix."""
-    out_of_line()
-    K, n, pad = len(data.holes), data.n, pad_of(shape)
-    m, total = min(max(shape.ar_degree, shape.ma_degree), n), K + data.columns.shape[0]
-    degree = shape.ar_degree + len(data.diff) - 1
+@kernel
+def _point_response(shape: Shape, ma_lags: I64, data: Data, degree: int, work: F64, at: Places) -> None:
+    """Write a(L) times the differences to `ad`, and that divided by b(L) to `pi`."""
+    n, pad = data.n, pad_of(shape)
     for row in range(degree + 1):
         store(work, at.ad + row, broadcast(0.0))
     for j in range(len(data.diff)):
@@ -113,6 +110,16 @@ def gram_of_holes(shape: Shape, ma_lags: I64, data: Data, known: int, work: F64,
         inside = pad <= row <= pad + min(degree, n - 1)
         store(work, at.pi + row, load(work, at.ad + row - pad) if inside else broadcast(0.0))
     ma_filter(work, at.pi + pad, at.ahead, at.b, ma_lags, shape.n_ma, at.pi + pad, at.ahead, at.none, n)
+
+
+@large_kernel
+def gram_of_holes(shape: Shape, ma_lags: I64, data: Data, known: int, work: F64, at: Places) -> None:
+    """Inner products of the missing points among themselves: the first rows of the Gram matrix."""
+    out_of_line()
+    K, n, pad = len(data.holes), data.n, pad_of(shape)
+    m, total = min(max(shape.ar_degree, shape.ma_degree), n), K + data.columns.shape[0]
+    degree = shape.ar_degree + len(data.diff) - 1
+    _point_response(shape, ma_lags, data, degree, work, at)
     # Responses and adjoints reach no further than h does; away from the ends they are all the same.
     reach = n if known >= n else min(n, known + degree + 1)
     alike = _alike(shape, ma_lags, data, reach, degree, work, at)

@@ -10,21 +10,33 @@ stationary and invertible model. Source: Nocedal and Wright (2006), *Numerical O
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
-from forecast.kernels.arma_buffers import Data, Places
-from forecast.kernels.arma_likelihood import coefficient, evaluate, load_lanes, objective
-from forecast.kernels.arma_polynomial import Shape
+from forecast.kernels.arma_neighbours import (
+    BOTH,
+    DONE,
+    EXTRA,
+    FAILED,
+    FRESH,
+    KEPT_DONE,
+    LAST,
+    PAIRS,
+    PHASE,
+    RUN,
+    RUNS,
+    SLOW,
+    STEPS,
+    Search,
+    place_neighbours,
+    write_derivatives,
+)
+from forecast.kernels.arma_start import FAMILIES
 from forecast.kernels.curvature import eigen, factor, solve
-from forecast.kernels.simd import WIDTH
-from forecast.types import F64, I64
+from forecast.types import F64
 
-# Step of the differences. The error of a gradient is 1e-9 of the mean log-likelihood by truncation (step^2 /
-# 6), and as much by rounding (1e-13 / step); that of a Hessian 1e-4 and 1e-5, in units of the data.
-STEP = 1e-4
+DERIVATIVES, LENGTHS = 0, 1
+"""Phases: what was asked for last."""
 _NEWTON = 6
 _REFRESH = 5
 _MAX_STEPS = 150
@@ -35,136 +47,33 @@ _EDGE = 8.0
 _LONGEST = 1.0
 # Rounding of the objective, relative.
 _ROUNDING = 1e-14
-# Where no length of the step gains anything, the end is a maximum if Newton promised no more than this.
-_LOST = 1e-5
+# Where no length of the step gains anything, rounding decides: an end, unless Newton promised more than this.
+_NOISE = 1.0
+# Where steps ran out on a ridge: an end, if Newton promised no more than this.
+_LOST = 1e-2
 # A search that ends this far out may have missed a maximum inside: it is begun a second time elsewhere.
 _SUSPECT = 3.0
-# ... and so it is, this often in all, with fewer than `_SCARCE` observations a parameter: then the likelihood
-# has several maxima not far from one another.
-_RUNS = 3
+# ... and so it is with fewer than `_SCARCE` observations a parameter: then the likelihood has several maxima
+# not far from one another.
 _SCARCE = 60
+# A family of starts is searched from where its best is within this log-likelihood of the best end so far;
+# those with complex pairs, of which there are more, within the second.
+_NEAR = 25.0
+_NEAR_COMPLEX = 15.0
+# A search begun again is over when what Newton promises is below this, and not a quarter of what it lacks.
+_SURE = 3.0
+# ... or when it is this near to an end that is known.
+_SAME = 0.05
+# The likelihood counts as flat after `_PATIENCE` steps in a row that gained less than this.
+_STILL = 1e-5
+_PATIENCE = 3
+# Steps after which pairs of neighbours are taken on both sides.
+_HARD = 5
 # A Hessian bends down where an eigenvalue is below minus this share of the largest one; less is rounding.
 _BENT = 1e-5
 _FLAT = 1e-6
 # Lengths that are tried at once, in steps of Newton.
 _LENGTHS = np.array([8.0, 4.0, 2.0, 1.0, 0.5, 0.05, 0.005, 0.0005])
-
-DERIVATIVES, LENGTHS = 0, 1
-PHASE, PAIRS, FRESH, STEPS, RUN, RUNS, DONE, KEPT_DONE, FAILED, LAST = range(10)
-"""Places in `Search.mode`."""
-
-
-class Search(NamedTuple):
-    """Where a search stands, and its scratch."""
-
-    u: F64
-    """(k,) point."""
-    g: F64
-    """(k,) gradient of the mean negative log-likelihood."""
-    H: F64
-    """(k, k) its Hessian."""
-    points: F64
-    """(n, k) partial autocorrelations to be evaluated."""
-    values: F64
-    """(n,) mean negative log-likelihood there."""
-    slopes: F64
-    """(n, r) coefficients of the regressors there, in the units of `Data`."""
-    step: F64
-    free: I64
-    """(k,) 0 for coordinates that are held on the edge."""
-    L: F64
-    trial: F64
-    start: F64
-    """(k,) where the step began, with its gradient."""
-    start_g: F64
-    axes: F64
-    starts: F64
-    """(runs, k) where to begin, the best first."""
-    kept: F64
-    """(k,) best end so far."""
-    mode: I64
-    """See `advance`."""
-    real: F64
-    """Value at the start of the step, what Newton promised, value of the best end so far."""
-
-
-@kernel
-def search_space(k: int, n_regressors: int) -> Search:
-    """Room for k parameters."""
-    n = max(1 + 2 * k + k * (k - 1) // 2, 8)
-    return Search(
-        np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((n, k)), np.zeros(n),
-        np.zeros((n, n_regressors)), np.zeros(k), np.zeros(k, dtype=np.int64), np.zeros((k, k)),
-        np.zeros(k), np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((_RUNS, k)), np.zeros(k),
-        np.zeros(10, dtype=np.int64), np.zeros(3),
-    )  # fmt: skip
-
-
-@large_kernel
-def values_at(
-    shape: Shape, ar_lags: I64, ma_lags: I64, data: Data, work: F64, rows: Places, count: int, at: Search
-) -> None:
-    """Objective and regression at the first `count` points."""
-    out_of_line()
-    total, r = len(data.holes) + data.columns.shape[0], at.slopes.shape[1]
-    for first in range(0, count, WIDTH):
-        load_lanes(at.points[:count], first, work, rows)
-        evaluate(shape, ar_lags, ma_lags, data, work, rows)
-        for k in range(min(WIDTH, count - first)):
-            at.values[first + k] = objective(work, rows, k, data.n_obs)
-            for i in range(r - 1, -1, -1):
-                row = total - 1 - r + i
-                acc = coefficient(work, rows, total, row, k)
-                for j in range(i + 1, r):
-                    acc -= work[rows.gram + (total - 1 - r + j) * total + row, k] * at.slopes[first + k, j]
-                at.slopes[first + k, i] = acc * work[rows.inverse_gram + row, k]
-
-
-@kernel
-def place_point(at: Search) -> int:
-    """Write the point alone."""
-    for i in range(len(at.u)):
-        at.points[0, i] = np.tanh(at.u[i])
-    return 1
-
-
-@kernel
-def _place_neighbours(at: Search, pairs: bool) -> int:
-    """Write the point, its neighbours on either side, and with `pairs` those two steps off; count them."""
-    k = len(at.u)
-    count = 1 + 2 * k
-    place_point(at)
-    for i in range(k):
-        at.points[1 + 2 * i, :] = at.points[0]
-        at.points[2 + 2 * i, :] = at.points[0]
-        at.points[1 + 2 * i, i] = np.tanh(at.u[i] + STEP)
-        at.points[2 + 2 * i, i] = np.tanh(at.u[i] - STEP)
-    if pairs:
-        for i in range(k):
-            for j in range(i):
-                at.points[count, :] = at.points[0]
-                at.points[count, i] = at.points[1 + 2 * i, i]
-                at.points[count, j] = at.points[1 + 2 * j, j]
-                count += 1
-    return count
-
-
-@large_kernel
-def _differences(at: Search, hessian: bool) -> None:
-    """Gradient and, if asked for, Hessian from the values of the neighbours."""
-    out_of_line()
-    k, v = len(at.u), at.values
-    for i in range(k):
-        at.g[i] = (v[1 + 2 * i] - v[2 + 2 * i]) / (2.0 * STEP)
-    if not hessian:
-        return
-    count = 1 + 2 * k
-    for i in range(k):
-        at.H[i, i] = (v[1 + 2 * i] - 2.0 * v[0] + v[2 + 2 * i]) / (STEP * STEP)
-        for j in range(i):
-            at.H[i, j] = (v[count] - v[1 + 2 * i] - v[1 + 2 * j] + v[0]) / (STEP * STEP)
-            at.H[j, i] = at.H[i, j]
-            count += 1
 
 
 @large_kernel
@@ -276,28 +185,46 @@ def _ask_derivatives(at: Search, pairs: bool) -> int:
     """Place the neighbours of `at.u`."""
     out_of_line()
     at.mode[PHASE], at.mode[PAIRS] = DERIVATIVES, int(pairs)
-    return _place_neighbours(at, pairs)
+    at.mode[BOTH] = int(len(at.u) < 4 or at.mode[STEPS] > _HARD)
+    return place_neighbours(at, pairs, at.mode[BOTH] == 1)
+
+
+@kernel
+def _take_best(at: Search, count: int, family: int, run: int) -> None:
+    """Make the best start of a family that of a run, and strike it off."""
+    best = -1
+    for row in range(count):
+        if at.family[row] == family and (best < 0 or at.values[row] < at.values[best]):
+            best = row
+    if best >= 0:
+        at.offers[run], at.values[best] = at.values[best], np.inf
+        for i in range(len(at.u)):
+            at.starts[run, i] = np.arctanh(at.points[best, i])
 
 
 @large_kernel
 def begin(at: Search, count: int, n: int) -> int:
     """Take `count` starting points, which have been evaluated; return the number of points to evaluate."""
     out_of_line()
-    for run in range(_RUNS):
-        best = 0
-        for row in range(1, count):
-            if at.values[row] < at.values[best]:
-                best = row
-        at.values[best] = np.inf
-        for i in range(len(at.u)):
-            at.starts[run, i] = np.arctanh(at.points[best, i])
+    at.offers[:] = np.inf
+    for run in range(RUNS):
+        _take_best(at, count, run if run <= FAMILIES else 0, run)
     for i in range(len(at.u)):
         at.u[i] = at.starts[0, i]
     at.mode[:] = 0
     at.mode[FRESH] = 1
-    at.mode[RUNS] = _RUNS if len(at.u) > 2 and n < _SCARCE * len(at.u) else 1
+    at.mode[EXTRA] = RUNS - 1 - FAMILIES if len(at.u) > 2 and n < _SCARCE * len(at.u) else 0
     at.real[0], at.real[2] = np.inf, np.inf
     return _ask_derivatives(at, True)
+
+
+@kernel
+def _beaten(at: Search, gain: float) -> bool:
+    """Whether a search begun again will end below the best end so far, or at it."""
+    far = 0.0
+    for i in range(len(at.u)):
+        far = max(far, abs(at.u[i] - at.kept[i]))
+    return at.real[1] < _SURE and (at.real[0] - 4.0 * gain > at.real[2] or far < _SAME)
 
 
 @large_kernel
@@ -309,8 +236,12 @@ def _next_step(at: Search, n: int, cov: bool) -> int:
     at.real[1] = gain * n
     small = at.real[1] < _GAIN
     over = at.mode[STEPS] >= _MAX_STEPS
-    at.mode[DONE] = int(small)
-    if (small and not escape and (at.mode[FRESH] == 1 or (definite and not cov))) or over:
+    flat = at.mode[SLOW] >= _PATIENCE
+    beaten = at.mode[RUN] > 0 and definite and _beaten(at, gain)
+    at.mode[DONE] = int(small or flat or (over and at.real[1] < _LOST))
+    if (small and not escape and (at.mode[FRESH] == 1 or (definite and not cov))) or over or beaten:
+        return 0
+    if flat and at.mode[FRESH] == 1:
         return 0
     at.mode[STEPS] += 1
     edge = 0.0
@@ -320,32 +251,35 @@ def _next_step(at: Search, n: int, cov: bool) -> int:
     if (at.mode[STEPS] > 4 and edge > 1.5 and not small) or escape:
         at.mode[PHASE] = LENGTHS
         return _place_lengths(at)
-    if not small:
+    if not small and not flat:
         for i in range(k):
             at.u[i] = _clip(at.start[i] + at.step[i])
-    return _ask_derivatives(at, newton or small or at.mode[STEPS] % _REFRESH == 0)
+    return _ask_derivatives(at, newton or small or flat or at.mode[STEPS] % _REFRESH == 0)
 
 
 @large_kernel
-def _end(at: Search) -> int:
-    """Keep the better end; begin again where the first is suspect, or data are scarce."""
+def _end(at: Search, n: int) -> int:
+    """Keep the better end; begin again elsewhere as long as there is reason to."""
     out_of_line()
     edge, k = 0.0, len(at.u)
     for i in range(k):
         edge = max(edge, abs(at.u[i]))
     if at.mode[RUN] == 0 and (at.mode[DONE] == 0 or edge > _SUSPECT):
-        at.mode[RUNS] = max(at.mode[RUNS], 2)
+        at.mode[EXTRA] = max(at.mode[EXTRA], 1)
     better = at.mode[RUN] == 0 or at.real[0] < at.real[2]
     if better:
         at.real[2], at.mode[KEPT_DONE] = at.real[0], at.mode[DONE]
         for i in range(k):
             at.kept[i] = at.u[i]
-    at.mode[RUN] += 1
-    if at.mode[RUN] < at.mode[RUNS]:
-        for i in range(k):
-            at.u[i] = at.starts[at.mode[RUN], i]
-        at.real[0], at.mode[STEPS], at.mode[FAILED] = np.inf, 0, 0
-        return _ask_derivatives(at, True)
+    for run in range(at.mode[RUN] + 1, RUNS):
+        bound = _NEAR if run <= FAMILIES - 2 else _NEAR_COMPLEX
+        near = (at.offers[run] - at.real[2]) * n < bound
+        if near if run <= FAMILIES else run <= FAMILIES + at.mode[EXTRA]:
+            for i in range(k):
+                at.u[i] = at.starts[run, i]
+            at.real[0], at.mode[RUN] = np.inf, run
+            at.mode[STEPS], at.mode[FAILED], at.mode[SLOW] = 0, 0, 0
+            return _ask_derivatives(at, True)
     if better:
         return 0
     for i in range(k):
@@ -367,21 +301,22 @@ def advance(at: Search, n: int, cov: bool) -> int:
         at.mode[FAILED] = 0 if moved else 1
         return _ask_derivatives(at, True)
     value, pairs = at.values[0], at.mode[PAIRS] == 1
-    _differences(at, pairs)
+    write_derivatives(at, pairs, at.mode[BOTH] == 1)
     at.mode[FRESH] = at.mode[PAIRS]
     if at.mode[LAST] == 1:
         return 0
     if at.mode[FAILED] == 1:  # rounding decides here
-        at.mode[FAILED], at.mode[DONE] = 0, int(at.real[1] < _LOST)
-        return _end(at)
+        at.mode[FAILED], at.mode[DONE] = 0, int(at.real[1] < _NOISE)
+        return _end(at, n)
     if not value <= at.real[0] + _ROUNDING * (1.0 + abs(value)):
         if at.mode[STEPS] == 0:  # not even a start
             at.mode[DONE] = 0
-            return _end(at)
+            return _end(at, n)
         at.mode[PHASE] = LENGTHS
         return _place_lengths(at)
     if not pairs:
         _bfgs(at.H, at.u - at.start, at.g - at.start_g)
+    at.mode[SLOW] = at.mode[SLOW] + 1 if (at.real[0] - value) * n < _STILL else 0
     at.real[0] = value
     count = _next_step(at, n, cov)
-    return count if count > 0 else _end(at)
+    return count if count > 0 else _end(at, n)

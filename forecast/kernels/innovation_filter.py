@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
+from forecast.kernels.arima_data import difference
 from forecast.kernels.arma_polynomial import Shape, shape_of
 from forecast.kernels.arma_presample import presample_cov
 from forecast.kernels.simd import buffer
@@ -123,9 +124,8 @@ def innovation_rows(
     out_of_line()
     for row in range(first, last):
         lo, hi = indptr[row], indptr[row + 1]
-        for t in range(lo, hi):
-            skip[row] = skip[row] or np.isnan(u[t])
-        if skip[row]:
+        if skip[row] or np.isnan(u[lo:hi]).any():
+            skip[row] = True
             continue
         p, d, q, P, D, Q, s = orders[row]
         ar_lags = np.zeros(p + s * P + 1, dtype=np.int64)
@@ -135,14 +135,8 @@ def innovation_rows(
         a, b = np.zeros(m + 2), np.zeros(m + 2)
         spread_polynomial(-phi[row], p, -seasonal_phi[row], P, s, a)
         spread_polynomial(theta[row], q, seasonal_theta[row], Q, s, b)
-        w, n = np.empty(hi - lo), hi - lo
-        for t in range(n):
-            w[t] = u[lo + t]
-        for k in range(d + D):
-            stride = 1 if k < d else s
-            n -= stride
-            for t in range(max(n, 0)):
-                w[t] = w[t + stride] - w[t]
+        w = u[lo:hi].copy()
+        difference(w, d, D, s)
         lost = min(d + s * D, hi - lo)
         for t in range(lo, lo + lost):
             z[t], f[t] = np.nan, np.nan

@@ -137,7 +137,7 @@ def fit_one(panel: Panel, i: int, order: Order, trend: str) -> Fitted:
 def _exactly_determined(y: F64, order: Order) -> bool:
     w = differenced(y, order)
     w = w[~np.isnan(w)]
-    return bool(w.size and np.ptp(w) == 0.0)
+    return bool(w.size > 1 and np.ptp(w) == 0.0)
 
 
 def check_backend(backend: str) -> None:

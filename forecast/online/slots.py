@@ -12,7 +12,7 @@ from forecast.kernels import stream
 from forecast.models.assemble import lagged_names
 from forecast.models.computed import computed_values, is_computed
 from forecast.models.dynamics import Dynamics, dynamics
-from forecast.models.filtering import recursions
+from forecast.models.equations import recursions
 from forecast.models.records import Form, Records, Transform
 from forecast.online.state import Info, State
 from forecast.types import F64

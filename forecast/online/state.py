@@ -10,7 +10,7 @@ import numpy as np
 
 from forecast.errors import InputError
 from forecast.models.assemble import lagged_names, take
-from forecast.models.filtering import recursions
+from forecast.models.equations import recursions
 from forecast.models.records import Records
 
 Row = tuple[float, ...]

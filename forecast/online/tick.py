@@ -10,7 +10,8 @@ import numpy as np
 from forecast.errors import InputError
 from forecast.models.assemble import take
 from forecast.models.computed import computed_values, is_computed
-from forecast.models.filtering import equation, move, recursions
+from forecast.models.equations import equation, recursions
+from forecast.models.filtering import move
 from forecast.models.initial_state import Start
 from forecast.models.records import Form, Records, Transform
 from forecast.online.state import Info, State

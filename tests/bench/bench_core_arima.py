@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from forecast.models.arima import ARIMA
 from forecast.models.freq import Freq
 from forecast.models.panel import Panel
 from tests.arma_points import loglik_at
-from tests.bench.measure import arguments, conclude, one_core, seconds, show
+from tests.bench.measure import arguments, conclude, one_core, show
 from tests.oracles import arma as oracle
 from tests.oracles import filtering
 
@@ -102,8 +103,15 @@ def split(order):
     return (p, d, q), (P, D, Q, s if s > 1 else 0)
 
 
+def cpu_seconds(call, *args):
+    """Seconds on the processor: what else runs on the machine hardly shows; the rivals are timed alike."""
+    start = time.process_time()
+    call(*args)
+    return time.process_time() - start
+
+
 def measure(n_series, sample, gaps):
-    """Median seconds a series, ours and theirs, and how much higher our log-likelihood is."""
+    """Median CPU seconds a series, ours and theirs, and how much higher our log-likelihood is."""
     lines, data = [], panels(n_series, gaps)
     rivals = ("sarimax",) if gaps else ("sarimax", "statsforecast")
     for name, Y in data.items():
@@ -111,7 +119,7 @@ def measure(n_series, sample, gaps):
         spec = ARIMA(order, seasonal[:3], max(seasonal[3], 1), trend="n")
         panel = as_panel(Y)
         spec.fit(as_panel(Y[:2]))
-        times = [seconds(spec.fit, panel)[0] for _ in range(ROUNDS)]
+        times = [cpu_seconds(spec.fit, panel) for _ in range(ROUNDS)]
         records = spec.fit(panel)
         jobs = [{"kind": r, "name": "Y", "order": order, "seasonal": seasonal} for r in rivals]
         answers = dict(zip(rivals, ask(jobs, {"Y": Y[:sample]}), strict=True))
@@ -120,8 +128,12 @@ def measure(n_series, sample, gaps):
         for rival, pairs in answers.items():
             theirs = statistics.median(took for took, _ in pairs)
             gain = [float(records.loglik[i]) - llf for i, (_, llf) in enumerate(pairs)]
-            line |= {f"{rival}_ms": theirs * 1e3, f"{rival}_ratio": theirs * 1e3 / line["ms"],
-                     f"{rival}_worst": min(gain)}  # fmt: skip
+            line |= {
+                f"{rival}_ms": theirs * 1e3,
+                f"{rival}_ratio": theirs * 1e3 / line["ms"],
+                f"{rival}_worst": min(gain),
+                f"{rival}_lower": sum(g < LOWEST for g in gain),
+            }
         lines.append(line)
     return lines
 
@@ -172,38 +184,52 @@ def edge_parcor(rng, order):
     return out
 
 
+def random_model(rng, differenced):
+    """Orders, a point, a series with gaps, and up to two regressors."""
+    order, n = random_order(rng, differenced), int(rng.integers(80, 240))
+    parcor = edge_parcor(rng, order)
+    y = simulate(order, n, rng, 0.8 * parcor)
+    X = rng.normal(size=(n, int(rng.integers(0, 3))))
+    hole = rng.random(n) < rng.choice([0.0, 0.05, 0.3])
+    hole[[0, -1]] = False
+    return order, parcor, np.where(hole, np.nan, y + X.sum(axis=1)), X
+
+
 def agreement(n_models):
-    """Largest differences of log-likelihoods at given points: without and with differences."""
+    """Largest differences of log-likelihoods at given points: from dense matrices, and SARIMAX for levels.
+
+    SARIMAX filters from its own start and from the exact one. Next to a unit root its own is not exact:
+    what it then lacks is said, and counted, but not held against us.
+    """
     rng = np.random.default_rng(5)
-    jobs, arrays, ours, worst = [], {}, [], {"levels": 0.0, "differences": 0.0}
+    jobs, arrays, ours, dense = [], {}, [], {"levels": [], "differences": []}
     for i in range(n_models):
-        differenced = i % 2 == 1
-        order, n = random_order(rng, differenced), int(rng.integers(80, 240))
-        parcor, y = edge_parcor(rng, order), None
-        y = simulate(order, n, rng, 0.8 * parcor)
-        X = rng.normal(size=(n, int(rng.integers(0, 3))))
-        hole = rng.random(n) < rng.choice([0.0, 0.05, 0.3])
-        hole[[0, -1]] = False
-        y = np.where(hole, np.nan, y + X.sum(axis=1))
+        order, parcor, y, X = random_model(rng, i % 2 == 1)
         got = loglik_at(order, y, parcor, X)[0]
-        ar, ma, delta = polynomials(order, parcor)
-        if differenced:
-            want = oracle.loglik(ar, ma, delta, y, X)[0]
-            worst["differences"] = max(worst["differences"], abs(got.loglik - want))
+        want = oracle.loglik(*polynomials(order, parcor), y, X)[0]
+        dense["differences" if i % 2 == 1 else "levels"].append(got.loglik - want)
+        if i % 2 == 1:
             continue
         phi, theta, Phi, Theta = (
             oracle.coefficients(k) for k in np.split(parcor, np.cumsum([order[0], order[2], order[3]]))
         )
-        (_, _, _), seasonal = split(order)
         params = np.concatenate([got.beta, phi, -theta, Phi, -Theta, [got.sigma2]])
-        name = f"m{i}"
-        jobs.append({"kind": "point", "name": name, "order": order[:3], "seasonal": seasonal})
-        arrays |= {name: y, f"{name}_params": params, f"{name}_exog": X}
+        jobs.append({"kind": "point", "name": f"m{i}", "order": order[:3], "seasonal": split(order)[1]})
+        arrays |= {f"m{i}": y, f"m{i}_params": params, f"m{i}_exog": X}
         ours.append(got.loglik)
-    difference = np.abs(np.array(ours) - np.array(ask(jobs, arrays)))
-    worst["levels"] = float(difference.max())
-    return [{"model": f"agreement, {key}", "worst": value, "passed": value <= AGREEMENT}
-            for key, value in worst.items()]  # fmt: skip
+    own, exact = np.array(ask(jobs, arrays)).T
+    lines = [("levels: SARIMAX, tolerance 0, exact start", np.array(ours) - exact)]
+    lines += [(f"{key}: dense matrices in extended precision", np.array(e)) for key, e in dense.items()]
+    off, its = np.array(ours) - own, abs(own - exact)
+    lines.append(("levels: SARIMAX, tolerance 0, its own start", off))
+    found = []
+    for name, e in lines:
+        allowed = AGREEMENT + (its if e is off else 0.0)
+        passed = bool((abs(e) <= allowed).all())
+        above = int((abs(e) > AGREEMENT).sum())
+        line = {"model": name, "models": len(e), "worst": float(abs(e).max()), "above": above}
+        found.append(line | {"passed": passed})
+    return found
 
 
 def main():
@@ -217,10 +243,11 @@ def main():
     agreed = agreement(args.models)
     show(
         agreed,
-        [("model", "log-likelihood", ""), ("worst", "largest difference", ".1e")],
+        [("model", "log-likelihood against", ""), ("models", "models", "d"),
+         ("worst", "largest difference", ".1e"), ("above", "above 1e-6", "d")],
         f"{args.models} models: regressors, near unit roots, theta near -1, 0-30 % missing",
-        ["floor 1e-6"],
-    )
+        ["floor 1e-6; the last row is what SARIMAX loses by solving for its start in double precision"],
+    )  # fmt: skip
     full = judge(measure(args.series, args.sample, 0.0))
     notes = [f"{args.series} series a model, one core, {SIMD_WIDTH} lanes; floors 150 and 80, half on each"]
     show(full, columns, "full fit with standard errors", notes)

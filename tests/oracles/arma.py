@@ -5,6 +5,9 @@ In extended precision (64 bits of mantissa): next to a unit root the matrices ar
 
 from __future__ import annotations
 
+import math
+from fractions import Fraction
+
 import numpy as np
 
 from tests.oracles import filtering
@@ -107,3 +110,41 @@ def loglik(ar, ma, delta, y, X=None):
     m, squares = len(e), float(e @ e)
     value = -0.5 * (m * (np.log(2 * np.pi * squares / m) + 1.0) + logdet) + free_levels(delta, seen)
     return value, beta.astype(float), squares / m, m
+
+
+def rational_loglik(ar, ma, y):
+    """Log-likelihood of a stationary ARMA without gaps, sigma2 at its best, in exact rational arithmetic.
+
+    Yule-Walker equations and the factor of the covariance matrix as fractions of the given floats: nothing is
+    rounded before the last line.
+    """
+    ar, ma, y = ([Fraction(float(x)) for x in some] for some in (ar, ma, y))
+    p, q, n = len(ar) - 1, len(ma) - 1, len(y)
+    psi = []
+    for j in range(q + 1):
+        psi.append(ma[j] - sum(ar[i] * psi[j - i] for i in range(1, min(p, j) + 1)))
+    rhs = [sum((ma[j] * psi[j - k] for j in range(k, q + 1)), Fraction(0)) for k in range(max(p, q, n) + 1)]
+    rows = [[Fraction(0)] * (p + 1) + [rhs[k]] for k in range(p + 1)]
+    for k in range(p + 1):
+        for j in range(p + 1):
+            rows[k][abs(k - j)] += ar[j]
+    for j in range(p + 1):
+        k = next(k for k in range(j, p + 1) if rows[k][j])
+        rows[j], rows[k] = rows[k], rows[j]
+        for k in range(p + 1):
+            if k != j:
+                share = rows[k][j] / rows[j][j]
+                rows[k] = [x - share * z for x, z in zip(rows[k], rows[j], strict=True)]
+    gamma = [rows[k][-1] / rows[k][k] for k in range(p + 1)]
+    for k in range(p + 1, n):
+        gamma.append(rhs[k] - sum(ar[j] * gamma[k - j] for j in range(1, p + 1)))
+    omega = [[gamma[abs(i - j)] for j in range(n)] + [y[i]] for i in range(n)]
+    squares, logdet = Fraction(0), 0.0
+    for j in range(n):
+        pivot = omega[j][j]
+        squares += omega[j][-1] ** 2 / pivot
+        logdet += math.log(pivot)
+        for i in range(j + 1, n):
+            share = omega[i][j] / pivot
+            omega[i] = [x - share * z for x, z in zip(omega[i], omega[j], strict=True)]
+    return -0.5 * (n * (math.log(2 * math.pi * squares / n) + 1.0) + logdet)

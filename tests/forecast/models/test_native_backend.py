@@ -1,4 +1,4 @@
-"""The native backend against statsmodels: likelihoods reached, standard errors, state; and that threads change nothing."""
+"""The native backend against statsmodels: likelihoods, standard errors, state; threads change nothing."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from forecast.models.native_backend import fit_native, fit_series
 from forecast.models.panel import Panel
 from forecast.models.sarimax import Order, profiled
 from forecast.models.sarimax_backend import fit_sarimax, quiet
+from forecast.models.smoothing import RecordImputer
 from forecast.types import Status
 from tests.bench.bench_core_arima import simulate
 
@@ -148,7 +149,8 @@ def test_no_default_path_imports_statsmodels():
     code = (
         "import sys, numpy as np\n"
         "import forecast as fc, pandas as pd\n"
-        "df = pd.DataFrame({'unique_id': 'a', 'ds': range(60), 'y': np.random.default_rng(0).normal(size=60)})\n"
+        "y = np.random.default_rng(0).normal(size=60)\n"
+        "df = pd.DataFrame({'unique_id': 'a', 'ds': range(60), 'y': y})\n"
         "fc.fit(df, fc.ARIMA(order=(1, 0, 1)), freq=1).predict(3)\n"
         "fc.fit(df, fc.AutoARIMA(max_p=1, max_q=1), freq=1)\n"
         "print('statsmodels' in sys.modules)"
@@ -167,3 +169,32 @@ def test_rows_of_different_orders_are_the_fits_of_each():
         assert row.loglik == alone.loglik
         for name in ("phi", "theta", "seasonal_phi", "seasonal_theta", "beta"):
             np.testing.assert_array_equal(getattr(row, name), getattr(alone, name))
+
+
+@pytest.mark.parametrize("order", [Order(1, 1, 1), Order(0, 1, 1, 0, 1, 1, 4), Order(2, 0, 1)], ids=str)
+def test_imputation_is_that_of_the_smoother_of_statsmodels(order):
+    """Exact diffuse levels on both sides, gaps in the middle and next to the ends."""
+    y = path(order, 60, 6)
+    y[[1, 20, 21, 22, 40, 57]] = np.nan
+    spec = ARIMA((order.p, order.d, order.q), (order.P, order.D, order.Q), order.s, trend="n")
+    records = spec.fit(panel_of([y]))
+    mean, variance = RecordImputer(records).impute(y)
+    with quiet():
+        from statsmodels.tsa.statespace.sarimax import SARIMAX
+
+        s = order.s if order.P or order.D or order.Q else 0
+        model = SARIMAX(
+            y, order=(order.p, order.d, order.q), seasonal_order=(order.P, order.D, order.Q, s),
+            trend="n", use_exact_diffuse=True,
+        )  # fmt: skip
+        params = [
+            records.phi[0, : order.p], records.theta[0, : order.q], records.seasonal_phi[0, : order.P],
+            records.seasonal_theta[0, : order.Q], records.sigma2,
+        ]  # fmt: skip
+        smoothed = model.smooth(np.concatenate(params)).smoother_results
+    design = model.ssm["design"].reshape(-1)
+    want = design @ smoothed.smoothed_state
+    spread = np.einsum("i,ijt,j->t", design, smoothed.smoothed_state_cov, design)
+    hole = np.isnan(y)
+    np.testing.assert_allclose(mean[hole], want[hole], atol=1e-6)  # its filter stops at 1e-19 of P
+    np.testing.assert_allclose(variance[hole], spread[hole], rtol=1e-6)
