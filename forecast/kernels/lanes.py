@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -58,7 +58,7 @@ class VectorModel(models.PrimitiveModel):
 
 def instruction(plain: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make an instruction of the function that types and builds it; `plain` does the same uncompiled."""
-    return lambda typed: cast("Callable[..., Any]", intrinsic(typed)) if COMPILED else plain
+    return lambda typed: intrinsic(typed) if COMPILED else plain
 
 
 def _address(context: Any, builder: Any, array: Any, data: Any, at: Any, pointer: Any) -> Any:

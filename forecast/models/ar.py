@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+import numpy as np
+
 from forecast.errors import InputError
 from forecast.models.ar_fit import fit_plan
 from forecast.models.ar_spec import (
@@ -14,16 +16,17 @@ from forecast.models.ar_spec import (
     TRENDS,
     Lags,
     Plan,
+    SeasonalLags,
     check_choice,
     check_whole,
+    read_seasonal_lags,
     resolve_lags,
 )
 from forecast.models.computed import (
     Pairs,
-    computed_terms,
     is_computed,
-    read_calendar,
-    read_fourier,
+    settle_terms,
+    terms_of,
     with_computed,
 )
 from forecast.models.panel import Panel
@@ -55,6 +58,9 @@ class AR:
         Harmonics by season length, ``{24: 3, 168: 5}``: several seasons at once, or long ones.
     calendar
         Fields of the date as dummies: "hour", "dayofweek", "month". Like `fourier`, known for any future.
+    seasonal_lags
+        How many seasonal lags by season length, ``{24: 2, 168: 1}`` for lags 24, 48 and 168: they join
+        `lags`. A criterion takes them first, then as many of 1..`max_lags` as it finds worth it.
     backend
         "native", or "statsmodels": the slow reference (complete series, method "ols").
 
@@ -73,21 +79,22 @@ class AR:
     season_length: int | None = None
     fourier: Mapping[float, int] | Pairs = ()
     calendar: Sequence[str] = ()
+    seasonal_lags: Mapping[int, int] | SeasonalLags = ()
     backend: str = "native"
     alias: str = "AR"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fourier", read_fourier(self.fourier))
-        object.__setattr__(self, "calendar", read_calendar(self.calendar))
+        settle_terms(self)
+        object.__setattr__(self, "seasonal_lags", read_seasonal_lags(self.seasonal_lags))
         self.plan()
 
     def plan(self) -> Plan:
         """Return the checked form that the fitting functions take."""
-        candidates, criterion = resolve_lags(self.lags, self.max_lags)
+        candidates, criterion = resolve_lags(self.lags, self.max_lags, read_seasonal_lags(self.seasonal_lags))
         check_choice("trend", self.trend, TRENDS)
         check_choice("backend", self.backend, BACKENDS)
         season = _season(self.seasonal, self.season_length)
-        terms = computed_terms(read_fourier(self.fourier), self.calendar)
+        terms = terms_of(self)
         plan = Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season, terms)
         method = self.method or (
             "burg" if plan.pure and not self.seasonal and self.backend == "native" else "ols"
@@ -96,6 +103,10 @@ class AR:
         _check_method(method, plan)
         if self.backend == "statsmodels" and method != "ols":
             raise InputError(f"backend='statsmodels' fits by method='ols', got method={self.method!r}")
+        if self.backend == "statsmodels" and (plan.exog or (criterion and self.seasonal_lags)):
+            raise InputError(
+                "backend='statsmodels' takes neither fourier nor calendar, and seasonal_lags only with lags=p"
+            )
         return replace(plan, method=method)
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
@@ -113,7 +124,7 @@ class ARX:
 
     Parameters
     ----------
-    lags, max_lags, trend, seasonal, season_length, fourier, calendar
+    lags, max_lags, trend, seasonal, season_length, fourier, calendar, seasonal_lags
         As in `AR`. Common default is "aicc".
     exog_lags
         Lags of each regressor, ``{"temp": [0, 1, 24]}``; a regressor that is not named enters at lag 0.
@@ -132,23 +143,25 @@ class ARX:
     season_length: int | None = None
     fourier: Mapping[float, int] | Pairs = ()
     calendar: Sequence[str] = ()
+    seasonal_lags: Mapping[int, int] | SeasonalLags = ()
     alias: str = "ARX"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "fourier", read_fourier(self.fourier))
-        object.__setattr__(self, "calendar", read_calendar(self.calendar))
+        settle_terms(self)
+        object.__setattr__(self, "seasonal_lags", read_seasonal_lags(self.seasonal_lags))
         self.plan(())
 
     def plan(self, names: Sequence[str]) -> Plan:
         """Return the checked form for regressors `names`."""
-        candidates, criterion = resolve_lags(self.lags, self.max_lags)
+        candidates, criterion = resolve_lags(self.lags, self.max_lags, read_seasonal_lags(self.seasonal_lags))
         check_choice("trend", self.trend, TRENDS)
         check_choice("method", self.method, ("ols", "lasso"))
         season = _season(self.seasonal, self.season_length)
         _check_exog_lags(self.exog_lags)
         terms = tuple(ExogTerm(name, int(lag)) for name in names for lag in self.exog_lags.get(name, (0,)))
-        terms += computed_terms(read_fourier(self.fourier), self.calendar)
+        terms += terms_of(self)
         lasso = self.method == "lasso"
+        candidates = np.sort(candidates) if lasso else candidates
         return Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season, terms, lasso)
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -12,6 +12,14 @@ import numpy as np
 from forecast.errors import InputError
 from forecast.models.arima_estimates import Estimates, Fitted, stacked
 from forecast.models.arima_records import asked, check_trend, default_trend, design, records_of
+from forecast.models.computed import (
+    Pairs,
+    check_not_differenced,
+    read_fourier,
+    settle_terms,
+    terms_of,
+    with_computed,
+)
 from forecast.models.native_backend import fit_native
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Records
@@ -41,6 +49,10 @@ class ARIMA:
     trend
         "n", "c" (constant), "t" (slope; with one difference: drift) or "ct". None: a constant where
         nothing is differenced, nothing otherwise.
+    fourier
+        Harmonics by season length, ``{24: 3, 168: 5}``: regressors for several seasons at once, or long ones.
+    calendar
+        Fields of the date as dummies: "hour", "dayofweek", "month". Like `fourier`, known for any future.
     backend
         "native": exact maximum likelihood by compiled kernels; "statsmodels": by its SARIMAX, the slow
         reference.
@@ -48,7 +60,7 @@ class ARIMA:
     Raises
     ------
     InputError
-        For values outside these, and for a trend that differencing wipes out.
+        For values outside these, and for a trend or a wave that differencing wipes out.
     """
 
     takes_exog: ClassVar[bool] = True
@@ -56,6 +68,8 @@ class ARIMA:
     seasonal_order: tuple[int, int, int] = (0, 0, 0)
     season_length: int | None = 1
     trend: str | None = None
+    fourier: Mapping[float, int] | Pairs = ()
+    calendar: Sequence[str] = ()
     backend: str = "native"
     alias: str = "ARIMA"
 
@@ -63,6 +77,7 @@ class ARIMA:
         for name in ("order", "seasonal_order"):
             object.__setattr__(self, name, _triple(name, getattr(self, name)))
         check_backend(self.backend)
+        settle_terms(self)
         s = self.season_length
         if s is not None and s < 1:
             raise InputError(f"season_length must be 1 or more, got {s!r}")
@@ -71,6 +86,7 @@ class ARIMA:
                 f"seasonal_order={self.seasonal_order} needs a season: pass season_length=12, say, not 1"
             )
         check_trend(self.trend, self.order[1], self.seasonal_order[1])
+        check_not_differenced(read_fourier(self.fourier), self.seasonal_order[1], s or 1)
 
     def resolved(self) -> Order:
         """Return the orders in one value."""
@@ -82,8 +98,9 @@ class ARIMA:
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
         """Fit every series; see `Model.fit`."""
         order = self.resolved()
+        panel = with_computed(panel, terms_of(self))
         trend = default_trend(order.d, order.D) if self.trend is None else self.trend
-        found = triage(panel)
+        found = triage(panel, jobs=jobs)
         rows = np.flatnonzero(found.status < Status.GUARDED)
         scaled = replace(panel, values=found.values)
         if self.backend == "statsmodels" or not rows.size:

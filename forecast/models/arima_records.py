@@ -150,14 +150,14 @@ def _finished(records: Records, panel: Panel, estimates: Estimates, jobs: int) -
     ma = certify(-records.theta, records.q, -records.seasonal_theta, records.Q, records.season_length, jobs)
     errors = np.full(len(panel.values), np.nan)
     levels, shocks, state_cov = end_state(
-        records, panel, (estimates.ended, estimates.innovations, estimates.innovation_cov), errors
+        records, panel, (estimates.ended, estimates.innovations, estimates.innovation_cov), errors, jobs
     )
     df = (records.p + records.q + records.P + records.Q).astype(np.int64)
     return replace(
         records, parcor=gate.parcor, seasonal_parcor=gate.seasonal_parcor, margin=gate.margin,
         max_pole=gate.max_pole, theta_parcor=ma.parcor, seasonal_theta_parcor=ma.seasonal_parcor,
         levels=levels, innovations=shocks, state_cov=state_cov,
-        ljung_box_p=whiteness(records, panel, df, errors),
+        ljung_box_p=whiteness(records, panel, df, errors, jobs),
     )  # fmt: skip
 
 

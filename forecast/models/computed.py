@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Final
+from dataclasses import dataclass, field, replace
+from typing import Final, Protocol
 
 import numpy as np
 import pandas as pd
@@ -19,7 +19,7 @@ from forecast.errors import InputError, nearest
 from forecast.models.freq import Freq
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm
-from forecast.types import F64, I64
+from forecast.types import F64, I64, Bool
 
 # First value and number of values, as pandas counts them; the first is what the constant stands for.
 FIELDS: Final = {"hour": (0, 24), "dayofweek": (0, 7), "month": (1, 12)}
@@ -73,6 +73,42 @@ def read_calendar(calendar: Sequence[str]) -> tuple[str, ...]:
     return names
 
 
+class Seasoned(Protocol):
+    """A specification with `fourier` and `calendar`."""
+
+    @property
+    def fourier(self) -> Mapping[float, int] | Pairs:
+        """Harmonics by season length."""
+        ...
+
+    @property
+    def calendar(self) -> Sequence[str]:
+        """Fields of the date."""
+        ...
+
+
+def settle_terms(spec: Seasoned) -> None:
+    """Check `fourier` and `calendar` of a frozen specification, and give them their one spelling."""
+    object.__setattr__(spec, "fourier", read_fourier(spec.fourier))
+    object.__setattr__(spec, "calendar", read_calendar(spec.calendar))
+
+
+def terms_of(spec: Seasoned) -> tuple[ExogTerm, ...]:
+    """Return the computed terms of a specification."""
+    return computed_terms(read_fourier(spec.fourier), spec.calendar)
+
+
+def check_not_differenced(fourier: Pairs, D: int, s: int) -> None:
+    """Raise InputError for waves that D seasonal differences of length `s` turn into zeros."""
+    for period, most in fourier:
+        gone = [k for k in range(1, most + 1) if (s * k / period).is_integer()]
+        if D and gone:
+            raise InputError(
+                f"fourier={{{period}: {most}}} repeats every {s} steps, which D = {D} differences away; "
+                f"use D = 0, or leave {period} out of fourier"
+            )
+
+
 def computed_terms(fourier: Pairs, calendar: Sequence[str]) -> tuple[ExogTerm, ...]:
     """Return the terms of a model; the sine of two points a turn is 0 at every t, and left out."""
     terms = [
@@ -88,31 +124,65 @@ def computed_terms(fourier: Pairs, calendar: Sequence[str]) -> tuple[ExogTerm, .
     return tuple(terms)
 
 
-def computed_values(name: str, freq: Freq, start: I64, positions: I64) -> F64:
-    """Return the values of a regressor at grid positions counted from `start` (broadcast), 0 the first point.
+@dataclass(frozen=True, slots=True, eq=False)
+class Moments:
+    """Grid positions, and the regressors there; a calendar field is looked up once for all its values."""
+
+    freq: Freq
+    start: I64
+    positions: I64
+    """Counted from `start` (broadcast), 0 the first point of the series."""
+    _fields: dict[str, I64] = field(default_factory=dict)
+
+    def values(self, name: str) -> F64:
+        """Return the values of a regressor.
+
+        Raises
+        ------
+        InputError
+            A calendar field of times that are plain ints.
+        """
+        parts = _NAME.fullmatch(name)
+        if parts is None:
+            raise InputError(f"regressor {name!r} does not follow from the time")
+        if parts["wave"]:
+            return _wave(parts["wave"], float(parts["k"]), float(parts["period"]), self._at())
+        if parts["field"] not in self._fields:
+            self._fields[parts["field"]] = calendar_field(parts["field"], self.freq, self.start, self._at())
+        hit: Bool = self._fields[parts["field"]] == int(parts["value"])
+        return hit.astype(np.float64)
+
+    def _at(self) -> I64:
+        at, _ = np.broadcast_arrays(np.asarray(self.positions, dtype=np.int64), self.start)
+        return at
+
+
+def _wave(wave: str, k: float, period: float, at: I64) -> F64:
+    # Whole turns go first, without rounding: the angle of a late t would lose digits.
+    turns = np.mod((at + 1) * k, period) / period
+    values: F64 = (np.sin if wave == "sin" else np.cos)(2.0 * np.pi * turns)
+    return values
+
+
+def calendar_field(name: str, freq: Freq, start: I64, at: I64) -> I64:
+    """Return the hour, weekday or month at grid positions, by the clock on the wall.
 
     Raises
     ------
     InputError
-        A calendar field of times that are plain ints.
+        The times are plain ints.
     """
-    parts = _NAME.fullmatch(name)
-    if parts is None:
-        raise InputError(f"regressor {name!r} does not follow from the time")
-    at, _ = np.broadcast_arrays(np.asarray(positions, dtype=np.int64), start)
-    if parts["wave"]:
-        # Whole turns go first: the angle of a late t would lose digits.
-        turns = np.mod((at + 1) * float(parts["k"]) / float(parts["period"]), 1.0)
-        wave: F64 = (np.sin if parts["wave"] == "sin" else np.cos)(2.0 * np.pi * turns)
-        return wave
     if freq.is_int:
-        raise InputError(f"calendar={parts['field']!r} needs dates, but the times are plain ints")
+        raise InputError(f"calendar={name!r} needs dates, but the times are plain ints; use fourier={{...}}")
     times = pd.DatetimeIndex(freq.times(start, at).ravel())
     if freq.tz is not None and not freq.wall:
         times = times.tz_localize("UTC").tz_convert(freq.tz)
-    field = np.asarray(getattr(times, _OF_PANDAS[parts["field"]])).reshape(at.shape)
-    flags: F64 = (field == int(parts["value"])).astype(np.float64)
-    return flags
+    return np.asarray(getattr(times, _OF_PANDAS[name]), dtype=np.int64).reshape(at.shape)
+
+
+def computed_values(name: str, freq: Freq, start: I64, positions: I64) -> F64:
+    """Return the values of one regressor; see `Moments`."""
+    return Moments(freq, start, positions).values(name)
 
 
 def with_computed(panel: Panel, terms: Sequence[ExogTerm]) -> Panel:
@@ -120,6 +190,5 @@ def with_computed(panel: Panel, terms: Sequence[ExogTerm]) -> Panel:
     if not terms:
         return panel
     row = np.repeat(np.arange(panel.n_series), panel.lengths)
-    age = np.arange(len(panel.values)) - panel.indptr[row]
-    made = {term.name: computed_values(term.name, panel.freq, panel.start[row], age) for term in terms}
-    return replace(panel, exog={**panel.exog, **made})
+    when = Moments(panel.freq, panel.start[row], np.arange(len(panel.values)) - panel.indptr[row])
+    return replace(panel, exog={**panel.exog, **{term.name: when.values(term.name) for term in terms}})

@@ -5,7 +5,8 @@ Everything here goes through `kernels/companion_filter`: exact with gaps, O(p) a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -20,6 +21,7 @@ from forecast.models.initial_state import Equation, Start, start
 from forecast.models.panel import Panel
 from forecast.models.records import Form, Records, Transform
 from forecast.models.regression_filter import regression_innovations
+from forecast.models.threads import over_rows
 from forecast.types import F64, I64, Bool
 
 # Points handled at once, in whole series: arrays of 2 MB, so that what is computed a point stays in the
@@ -147,6 +149,7 @@ def end_state(
     panel: Panel,
     ends: tuple[Bool, F64, dict[int, F64]] | None = None,
     errors: F64 | None = None,
+    jobs: int = 1,
 ) -> tuple[F64, F64, dict[int, F64]]:
     """Where the records stand after the data they were fitted on.
 
@@ -161,6 +164,8 @@ def end_state(
         newest first, and by row their covariances where not zero.
     errors
         (N,) out: innovations of rows that had to be filtered for their state.
+    jobs
+        Threads; the result is the same to the last bit.
 
     Returns
     -------
@@ -171,7 +176,8 @@ def end_state(
     L, q = (int(size) for size in rec.sizes.max(axis=0))
     levels, innov = np.empty((panel.n_series, L)), np.zeros((panel.n_series, q))
     cov: dict[int, F64] = {}
-    for first, some, data in blocks(records, panel):
+
+    def work(first: int, some: Records, data: Panel) -> None:
         u, m = observations(some, data, _mean_path(some, data))
         rows = slice(first, first + some.n_series)
         levels[rows] = _last(u, data, rec.sizes[rows, 0], L)
@@ -183,9 +189,11 @@ def end_state(
             z = np.empty(0) if errors is None else errors[panel.indptr[first] :][at]
             state = _settle(equation(records, rec, first + i), u[at], m[at], z)
             _store(first + i, state, levels, innov, cov)
+
+    over_blocks(work, records, panel, jobs)
     if ends is not None:
         _take_ends(ends, rec, innov, cov)
-    return levels, innov, cov
+    return levels, innov, dict(sorted(cov.items()))
 
 
 def _take_ends(
@@ -202,13 +210,20 @@ def _take_ends(
             cov[i][L:, L:] = P
 
 
-def blocks(records: Records, panel: Panel) -> Iterator[tuple[int, Records, Panel]]:
-    """Yield the first row, the records and the data of some series at a time; see `BLOCK_POINTS`."""
-    last = 0
-    while last < panel.n_series:
-        first, bound = last, panel.indptr[last] + BLOCK_POINTS
-        last = max(first + 1, int(np.searchsorted(panel.indptr, bound, side="right")) - 1)
-        yield first, part(records, first, last), panel.part(first, last)
+def over_blocks(
+    work: Callable[[int, Records, Panel], None], records: Records, panel: Panel, jobs: int = 1
+) -> None:
+    """Call `work` with the first row, records and data of some series at a time; see `BLOCK_POINTS`."""
+    bounds = [0]
+    while bounds[-1] < panel.n_series:
+        most = panel.indptr[bounds[-1]] + BLOCK_POINTS
+        bounds.append(max(bounds[-1] + 1, int(np.searchsorted(panel.indptr, most, side="right")) - 1))
+
+    def several(begin: int, end: int) -> None:
+        for first, last in itertools.pairwise(bounds[begin : end + 1]):
+            work(first, part(records, first, last), panel.part(first, last))
+
+    over_rows(several, len(bounds) - 1, jobs, least=1)
 
 
 def _settle(eq: Equation, u: F64, m: F64, z: F64) -> Start | None:

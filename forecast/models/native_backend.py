@@ -73,7 +73,7 @@ def fit_series(y: F64, X: F64, order: Order, with_cov: bool = True) -> SarimaxFi
     parts = np.split(out.coefficients[0], np.cumsum([order.p, order.q, order.P]))
     used = out.used[0]
     k = int(used.sum()) + order.p
-    cov = out.cov[0, :k, :k] if with_cov and out.cov.shape[1] and out.cov[0, 0, 0] > 0.0 else None
+    cov = out.cov[0, :k, :k] if with_cov and k and out.cov[0, 0, 0] > 0.0 else None
     return SarimaxFit(
         order, parts[0], parts[1], parts[2], parts[3], out.beta[0], float(out.sigma2[0]),
         float(out.loglik[0]), int(out.n_used[0]), cov, used, True,
@@ -109,7 +109,7 @@ def _estimates(out: Fits, orders: I64, asked: np.ndarray[tuple[int], np.dtype[np
     k = used.sum(axis=1)
     cov = {}
     if out.cov.shape[1]:
-        has = (out.code == FITTED) & (out.cov[:, 0, 0] > 0.0)
+        has = (out.code == FITTED) & (out.cov[:, 0, 0] > 0.0) & (k + p > 0)
         cov = {i: out.cov[i, : k[i] + p[i], : k[i] + p[i]] for i in np.flatnonzero(has).tolist()}
     wide = q + orders[:, 6] * Q
     spread = {i: out.innovation_cov[i, : wide[i], : wide[i]] for i in np.flatnonzero(out.known == 2).tolist()}

@@ -17,6 +17,7 @@ from forecast.models.dynamics import Dynamics, dynamics
 from forecast.models.forecasting import Forecasts, check_request, mean_of, to_units, widen
 from forecast.models.intervals import parameter_variance, state_response
 from forecast.models.records import Records
+from forecast.models.threads import over_rows
 from forecast.types import F64, I64, U64
 
 # Numbers held at once while intervals are taken from paths: 4 M float64 are 32 MB.
@@ -51,6 +52,7 @@ def simulate(
     resid: Residuals | None = None,
     *,
     parameters: bool = False,
+    jobs: int = 1,
 ) -> F64:
     """Draw sample paths of y.
 
@@ -68,6 +70,8 @@ def simulate(
         Add the error of the estimated parameters: one Gaussian draw a path, times its standard deviation
         at each step. Right at every step by itself; as a joint law it takes the error of a path
         as perfectly correlated over the steps, which for one parameter it is.
+    jobs
+        Threads; the result is the same to the last bit.
 
     Returns
     -------
@@ -77,7 +81,7 @@ def simulate(
     _check_paths(n_paths, seed)
     out = np.empty((records.n_series, n_paths, h))
     rows = max(1, _BLOCK_NUMBERS // (n_paths * h))
-    for block in _blocks(records, h, n_paths, seed, exog, resid, parameters, rows):
+    for block in _blocks(records, h, n_paths, seed, exog, resid, parameters, rows, jobs):
         out[block.rows] = block.paths
     return to_units(records, out)
 
@@ -90,6 +94,7 @@ def bootstrap_intervals(
     n_paths: int = 1000,
     seed: int = 0,
     exog: Mapping[str, F64] | None = None,
+    jobs: int = 1,
 ) -> Forecasts:
     """Intervals from the quantiles of bootstrapped paths, for innovations that are not Gaussian.
 
@@ -104,7 +109,7 @@ def bootstrap_intervals(
     lo, hi = np.empty((n, len(levels), h)), np.empty((n, len(levels), h))
     tails = 0.5 - np.asarray(levels, dtype=np.float64) / 200.0
     rows = max(1, _BLOCK_NUMBERS // (n_paths * h))
-    for block in _blocks(records, h, n_paths, seed, exog, resid, True, rows):
+    for block in _blocks(records, h, n_paths, seed, exog, resid, True, rows, jobs):
         center[block.rows] = block.mean
         sd[block.rows] = block.paths.std(axis=1)
         if len(levels):
@@ -146,6 +151,7 @@ def _blocks(
     resid: Residuals | None,
     parameters: bool,
     rows: int,
+    jobs: int,
 ) -> Iterator[_Block]:
     """Paths of `rows` series at a time."""
     if resid is not None and len(resid.indptr) != records.n_series + 1:
@@ -157,11 +163,30 @@ def _blocks(
             run = dynamics(records, m, first, last)
             mean = mean_of(records, run, m)
             spread = np.sqrt(parameter_variance(records, run, exog or {})) if parameters else None
-            paths = np.empty((last - first, n_paths, h))
-            for i in range(last - first):
-                deviation = _deviations(records, run, i, n_paths, seed, resid, spread)
-                paths[i] = mean[i] + deviation
+        paths = _paths(records, run, mean, spread, (n_paths, seed), resid, jobs)
         yield _Block(slice(first, last), mean, paths)
+
+
+def _paths(
+    records: Records,
+    run: Dynamics,
+    mean: F64,
+    spread: F64 | None,
+    draws: tuple[int, int],
+    resid: Residuals | None,
+    jobs: int,
+) -> F64:
+    """(rows, n_paths, h) units of w; `draws` are the number of paths and the seed."""
+    n_paths, seed = draws
+    out = np.empty((len(mean), n_paths, mean.shape[1]))
+
+    def work(first: int, last: int) -> None:
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # every thread has its own
+            for i in range(first, last):
+                out[i] = mean[i] + _deviations(records, run, i, n_paths, seed, resid, spread)
+
+    over_rows(work, len(mean), jobs, least=1)
+    return out
 
 
 def _deviations(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from forecast.errors import FutureExogError, InputError
 from forecast.kernels import stream
 from forecast.models.assemble import lagged_names
-from forecast.models.computed import computed_values, is_computed
+from forecast.models.computed import Moments, is_computed
+from forecast.models.deterministic import exog_path
 from forecast.models.dynamics import Dynamics, dynamics
 from forecast.models.equations import recursions
 from forecast.models.records import Form, Records, Transform
@@ -19,6 +20,10 @@ from forecast.types import F64
 
 # Covariances that a pool begins with; it doubles when they are taken.
 _PLACES = 4
+
+# Points for which regressors that follow from the time are computed at once: NumPy and calendars cost
+# much the same for one.
+_CHUNK = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +46,10 @@ class Slots:
     """Column of `table` where the forecast begins."""
     driven: bool
     """Whether there are regressors."""
+    known: bool
+    """Whether all regressors follow from the time alone."""
+    timed: dict[int, tuple[int, F64]] = field(default_factory=dict)
+    """By slot: what the regressors that follow from the time add, from some point on."""
 
 
 def load(records: Records, horizon: int = 24) -> Slots:
@@ -66,6 +75,7 @@ def load(records: Records, horizon: int = 24) -> Slots:
     slots = Slots(
         records, horizon, table, np.zeros((_PLACES, int(L + q), int(L + q))), 0,
         np.array(records.exog_tail), np.zeros(1 + horizon), int(table[0, stream.OUT]), bool(records.exog),
+        bool(records.exog) and all(is_computed(term.name) for term in records.exog),
     )  # fmt: skip
     _write_numbers(slots, run)
     _write_parts(slots, run)
@@ -74,10 +84,13 @@ def load(records: Records, horizon: int = 24) -> Slots:
         size = len(records.state_cov[i])
         slots.pool[slots.taken - 1, :size, :size] = records.state_cov[i]
         table[i, stream.KNOWN] = 0.0
-    unknown = np.full(1 + horizon, np.nan) if records.exog else slots.quiet
-    known = bool(records.exog) and _self_sufficient(records)
+    x = np.full((n, 1 + horizon), np.nan) if slots.driven else np.zeros((1, 1 + horizon))
+    if slots.known:
+        x[:, 1:] = 0.0
+        for j in range(len(records.exog)):
+            x[:, 1:] += records.beta[:, j, None] * exog_path(records, j, horizon, {})
     for i in range(n):
-        stream.project(table, i, horizon, _future(slots, i, {}, 0.0) if known else unknown)
+        stream.project(table, i, horizon, x[min(i, len(x) - 1)])
     return slots
 
 
@@ -167,7 +180,7 @@ def ahead(slots: Slots, slot: int, future: Mapping[str, F64] | None = None) -> F
         A regressor that the model needs is not there.
     """
     if future is not None and slots.driven:
-        stream.project(slots.table, slot, slots.horizon, _future(slots, slot, future, 0.0))
+        stream.project(slots.table, slot, slots.horizon, _future(slots, slot, future))
     return slots.table[slot, slots.out : slots.out + slots.horizon].copy()
 
 
@@ -219,52 +232,61 @@ def _covariance(slots: Slots, slot: int) -> F64:
 
 def _regressors(slots: Slots, slot: int, exog: Mapping[str, float], future: Mapping[str, F64] | None) -> F64:
     """(1 + horizon,) what the regressors add: now, and ahead (NaN where not known)."""
-    records, now = slots.records, 0.0
-    names = lagged_names(records.exog)
+    x = _timed(slots, slot, 1 + slots.horizon)
+    if slots.known:
+        return x
+    records, names = slots.records, lagged_names(slots.records.exog)
     for j, term in enumerate(records.exog):
-        beta = float(records.beta[slot, j])
         if term.name in names and term.name not in exog:
             raise InputError(f"regressor {term.name!r} is needed at every tick, got {sorted(exog)}")
-        if beta == 0.0:
-            continue
-        if is_computed(term.name):
-            now += beta * float(_computed(slots, slot, term.name, 0, 1)[0])
+        beta = float(records.beta[slot, j])
+        if beta == 0.0 or is_computed(term.name):
             continue
         if term.lag == 0 and exog.get(term.name, np.nan) != exog.get(term.name, np.nan):
             raise InputError(f"regressor {term.name!r} is needed at every tick, got {sorted(exog)}")
         past = slots.tails[slot, names.index(term.name), term.lag - 1] if term.lag else exog[term.name]
-        now += beta * float(past)
-    if future is None and not _self_sufficient(records):
-        x = np.full(1 + slots.horizon, np.nan)
-        x[0] = now
-        return x
-    return _future(slots, slot, future or {}, now, exog)
+        x[0] += beta * float(past)
+    if future is not None:
+        _add_future(slots, slot, future, x, exog)
+    else:
+        x[1:] = np.nan
+    return x
 
 
-def _self_sufficient(records: Records) -> bool:
-    """Whether every regressor follows from the time alone."""
-    return all(is_computed(term.name) for term in records.exog)
+def _timed(slots: Slots, slot: int, count: int) -> F64:
+    """(count,) what regressors that follow from the time add at the next points."""
+    at = int(slots.table[slot, stream.T])
+    begin, values = slots.timed.get(slot, (at, slots.quiet[:0]))
+    if not begin <= at <= at + count <= begin + len(values):
+        begin, values = at, _computed(slots.records, slot, at, count + _CHUNK)
+        slots.timed[slot] = begin, values
+    return values[at - begin : at - begin + count].copy()  # the caller adds to it
 
 
-def _computed(slots: Slots, slot: int, name: str, first: int, count: int) -> F64:
-    """(count,) a regressor that follows from the time, `first` points after the next one on."""
-    at = int(slots.table[slot, stream.T]) + first + np.arange(count)
-    return computed_values(name, slots.records.freq, slots.records.start[slot : slot + 1], at)
+def _computed(records: Records, slot: int, first: int, count: int) -> F64:
+    when = Moments(records.freq, records.start[slot : slot + 1], first + np.arange(count))
+    out = np.zeros(count)
+    for beta, term in zip(records.beta[slot].tolist(), records.exog, strict=True):
+        if beta != 0.0 and is_computed(term.name):
+            out += beta * when.values(term.name)
+    return out
 
 
-def _future(
-    slots: Slots, slot: int, future: Mapping[str, F64], now: float, newest: Mapping[str, float] | None = None
-) -> F64:
-    """As `_regressors`; `newest` is the tick that is not in the tails yet."""
-    records, h = slots.records, slots.horizon
-    x, names = np.zeros(1 + h), lagged_names(records.exog)
-    x[0] = now
+def _future(slots: Slots, slot: int, future: Mapping[str, F64]) -> F64:
+    """(1 + horizon,) what the regressors add at the steps after where a series stands; 0 first."""
+    x = np.concatenate([[0.0], _timed(slots, slot, slots.horizon)])
+    _add_future(slots, slot, future, x)
+    return x
+
+
+def _add_future(
+    slots: Slots, slot: int, future: Mapping[str, F64], x: F64, newest: Mapping[str, float] | None = None
+) -> None:
+    """Add what regressors given by name contribute ahead; `newest` is the tick not in the tails yet."""
+    records, h, names = slots.records, slots.horizon, lagged_names(slots.records.exog)
     for j, term in enumerate(records.exog):
         beta = float(records.beta[slot, j])
-        if beta == 0.0:
-            continue
-        if is_computed(term.name):
-            x[1:] += beta * _computed(slots, slot, term.name, int(newest is not None), h)
+        if beta == 0.0 or is_computed(term.name):
             continue
         if term.name not in future:
             raise FutureExogError(f"regressor {term.name!r} has no future values; given: {sorted(future)}")
@@ -275,7 +297,6 @@ def _future(
         seen = [newest[term.name]] if newest is not None and term.lag else []
         whole = np.concatenate([past, seen, coming])
         x[1:] += beta * whole[len(whole) - h - term.lag : len(whole) - term.lag]
-    return x
 
 
 def _keep_tail(slots: Slots, slot: int, exog: Mapping[str, float]) -> None:

@@ -7,6 +7,10 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
+from statsmodels.tsa.ar_model import AutoReg
+from statsmodels.tsa.deterministic import DeterministicProcess, Fourier
+from statsmodels.tsa.statespace.sarimax import SARIMAX
 
 import forecast as fc
 from forecast import online
@@ -97,6 +101,14 @@ def test_hours_are_those_of_the_wall():
         ({"calendar": ["moth"]}, "month"),
         ({"calendar": ["hour", "hour"]}, "twice"),
         ({"fourier": {24: 1}, "method": "burg"}, "fourier"),
+        ({"fourier": {24: 1}, "backend": "statsmodels"}, "neither fourier"),
+        ({"seasonal_lags": {1: 1}}, "season length is at least 2"),
+        ({"seasonal_lags": {24: 0}}, "at least 1"),
+        ({"seasonal_lags": {5000: 3}}, "beyond 10000"),
+        ({"seasonal_lags": {24: 1.5}}, "map season lengths"),
+        ({"seasonal_lags": 24}, "map season lengths"),
+        ({"seasonal_lags": [(24, 1), (24, 2)]}, "twice"),
+        ({"seasonal_lags": {24: 1}, "method": "burg"}, "lag subset"),
     ],
 )
 def test_senseless_terms_are_refused(bad, match):
@@ -155,3 +167,131 @@ def test_a_week_by_the_calendar_is_forecast_stored_and_moved_on(tmp_path):
     for value in y[200:220]:
         online.step(slots, 0, float(value))
     np.testing.assert_allclose(online.ahead(slots, 0), again.predict(20)["AR"], rtol=1e-10, atol=1e-10)
+
+
+MODELS = {
+    "AR": fc.AR(lags=1, fourier={24: 1, 168: 2}, calendar=["dayofweek"]),
+    "ARIMA": fc.ARIMA((1, 0, 0), fourier={24: 1, 168: 2}),
+    "ARIMA-d": fc.ARIMA((1, 1, 1), fourier={24: 1}, calendar=["dayofweek"]),
+    "AutoAR": fc.AutoAR(max_lags=3, n_windows=3, fourier={24: 1, 168: 2}),
+    "seasonal lags": fc.AR(lags=2, seasonal_lags={24: 1, 168: 1}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_every_model_with_terms_goes_all_the_way(name, tmp_path):
+    """Noise of sd 0.1 about an AR(1): 0.115 a step, five of those, and twice that after differences."""
+    whole = hours(168 * 5)
+    train, rest = whole.iloc[: 168 * 5 - 60], whole.iloc[168 * 5 - 60 :].reset_index(drop=True)
+    fitted = fc.fit(train, MODELS[name], freq="h")
+    alias = MODELS[name].alias
+    # A season that never changes is a root on the unit circle to an AR with its lag.
+    assert fitted.report()["status"].tolist() == ["repaired" if name == "seasonal lags" else "ok"]
+    np.testing.assert_allclose(fitted.predict(30)[alias], rest["y"][:30], atol=10 * 0.115)
+    fitted.save(tmp_path / "model")
+    again = fc.load(tmp_path / "model")
+    assert again.models == fitted.models
+    pd.testing.assert_frame_equal(again.predict(30), fitted.predict(30), check_exact=True)
+    paths = again.simulate(30, n_paths=50)
+    mean = paths.groupby("ds")[alias].mean()
+    np.testing.assert_allclose(mean, fitted.predict(30)[alias], atol=1.0)
+    new = rest.iloc[:20].assign(y=rest["y"][:20].where(np.arange(20) % 7 != 3))
+    moved = again.update(new).predict(24)[alias]
+    slots = online.load(fitted.records[0], 24)
+    for value in new["y"]:
+        online.step(slots, 0, float(value))
+    np.testing.assert_allclose(online.ahead(slots, 0), moved, rtol=1e-9, atol=1e-9)
+    cv = fc.cross_validation(whole, MODELS[name], h=24, n_windows=2, freq="h")
+    assert np.abs(cv[alias] - cv["y"]).mean() < 5 * 0.115
+
+
+@pytest.mark.parametrize("backend", ["native", "statsmodels"])
+def test_arima_with_waves_is_sarimax_with_regressors(backend):
+    """At our estimates: the same likelihood (1e-6 of 400 terms) and forecasts, and no better point near."""
+    df, t = hours(400), np.arange(1, 413)
+    turn = 2 * np.pi * t[:, None] / np.array([24, 168])
+    waves = np.stack([np.sin(turn), np.cos(turn)], axis=2).reshape(412, 4)  # sine and cosine of each
+    X = np.column_stack([np.ones(412), waves])
+    fitted = fc.fit(df, fc.ARIMA((1, 0, 0), fourier={24: 1, 168: 1}, backend=backend), freq="h")
+    (records,) = fitted.records
+    params = np.r_[records.const, records.beta[0], records.phi[0], records.sigma2]
+    sm = SARIMAX(df["y"].to_numpy(), X[:400], order=(1, 0, 0))
+    assert records.loglik[0] == pytest.approx(sm.loglike(params), abs=1e-6)
+    want = sm.smooth(params).forecast(12, exog=X[400:])
+    np.testing.assert_allclose(fitted.predict(12)["ARIMA"], want, rtol=1e-9)
+    for j, step in enumerate(1e-3 * np.eye(len(params))):
+        if j < len(params) - 1:
+            assert max(sm.loglike(params + step), sm.loglike(params - step)) < records.loglik[0]
+
+
+def test_ar_with_waves_and_seasonal_lags_is_autoreg():
+    """Waves from t = 0 or 1 span the same space: lags, residuals and forecasts are the same."""
+    rng, t = np.random.default_rng(0), np.arange(600)
+    y = 5 + np.sin(2 * np.pi * t / 24) + rng.normal(size=600)
+    y[48:] += 0.3 * y[:-48]
+    df = pd.DataFrame({"unique_id": "a", "ds": t, "y": y})
+    process = DeterministicProcess(
+        pd.RangeIndex(600), constant=True, order=0, additional_terms=[Fourier(24, 2), Fourier(168, 1)]
+    )
+    want = AutoReg(y, [1, 2, 48, 168], trend="n", deterministic=process).fit()
+    fitted = fc.fit(df, fc.AR(lags=2, seasonal_lags={168: 1, 48: 1}, fourier={24: 2, 168: 1}), freq=1)
+    records = fitted.records[0]
+    np.testing.assert_allclose(records.phi[0, [0, 1, 47, 167]], want.params[-4:], rtol=1e-8)
+    assert records.sigma2[0] == pytest.approx(want.sigma2, rel=1e-8)
+    ahead = want.model.predict(want.params, start=600, end=623)
+    np.testing.assert_allclose(fitted.predict(24)["AR"], ahead, rtol=1e-8)
+
+
+def test_seasonal_lags_are_lags_by_another_name():
+    df = hours(600)
+    given = fc.fit(df, fc.AR(lags=[1, 2, 24, 48, 168]), freq="h").predict(9, level=[95])
+    short = fc.fit(df, fc.AR(lags=2, seasonal_lags={24: 2, 168: 1}), freq="h").predict(9, level=[95])
+    pd.testing.assert_frame_equal(short, given, check_exact=True)
+    frame = df.assign(x=np.arange(600.0) % 5)
+    future = pd.DataFrame({"unique_id": "a", "ds": pd.date_range(df["ds"].iloc[-1], periods=4, freq="h")[1:]})
+    driven = [
+        fc.fit(frame, fc.ARX(**lags), freq="h", exog=["x"]).predict(3, X_df=future.assign(x=1.0))
+        for lags in ({"lags": [1, 24]}, {"lags": 1, "seasonal_lags": {24: 1}})
+    ]
+    pd.testing.assert_frame_equal(*driven, check_exact=True)
+
+
+def test_a_criterion_adds_short_lags_to_seasonal_ones():
+    """y_t = 0.5 y_{t-12} + e: lag 12 alone, where lags 1..12 would have to pay for eleven of no use."""
+    rng, y = np.random.default_rng(0), np.zeros(600)
+    for t in range(12, 600):
+        y[t] = 0.5 * y[t - 12] + rng.normal()
+    df = pd.DataFrame({"unique_id": "a", "ds": range(600), "y": y})
+    fitted = fc.fit(df, fc.AR(lags="bic", max_lags=6, seasonal_lags={12: 1}), freq=1)
+    assert np.flatnonzero(fitted.records[0].phi[0]).tolist() == [11]
+    assert fitted.records[0].phi[0, 11] == pytest.approx(0.5, abs=4 * 0.036)  # se sqrt(0.75 / 600)
+
+
+def test_intervals_have_the_error_of_the_waves():
+    """White noise about a wave is a regression: its prediction error is sigma2 (1 + x' (X'X)^-1 x)."""
+    rng, t = np.random.default_rng(0), np.arange(1, 41)
+    X = np.column_stack([np.ones(40), np.sin(np.pi * t / 3), np.cos(np.pi * t / 3)])
+    y = X @ [1.0, 2.0, -1.0] + rng.normal(size=40)
+    df = pd.DataFrame({"unique_id": "a", "ds": t[:36], "y": y[:36]})
+    got = fc.fit(df, fc.ARIMA(fourier={6: 1}), freq=1).predict(4, level=[95])
+    past, ahead = X[:36], X[36:]
+    beta, *_ = np.linalg.lstsq(past, y[:36], rcond=None)
+    sigma2 = np.mean((y[:36] - past @ beta) ** 2)
+    sd = np.sqrt(sigma2 * (1 + np.einsum("hi,ij,hj->h", ahead, np.linalg.inv(past.T @ past), ahead)))
+    np.testing.assert_allclose(got["ARIMA"], ahead @ beta, rtol=1e-6)
+    width = (got["ARIMA-hi-95"] - got["ARIMA-lo-95"]) / 2 / norm.ppf(0.975)
+    np.testing.assert_allclose(width, sd, rtol=1e-3)  # a Hessian by differences
+
+
+def test_waves_that_a_seasonal_difference_takes_away_are_refused():
+    seasonal = {"seasonal_order": (0, 1, 1), "season_length": 12}
+    with pytest.raises(InputError, match=r"fourier=\{12: 2\}.*D = 1.*leave 12 out"):
+        fc.ARIMA((0, 1, 1), **seasonal, fourier={12: 2})
+    with pytest.raises(InputError, match="leave 24 out"):
+        fc.ARIMA((0, 1, 1), **seasonal, fourier={24: 2})
+    fc.ARIMA((0, 1, 1), **seasonal, fourier={24: 1, 52: 2})
+    for model in (fc.ARIMA, fc.AutoAR):
+        with pytest.raises(InputError, match="harmonics"):
+            model(fourier={24: 13})
+        with pytest.raises(InputError, match="month"):
+            model(calendar=["moth"])

@@ -40,6 +40,18 @@ def test_a_series_gets_the_same_paths_in_any_batch_and_block(monkeypatch):
     assert not np.array_equal(simulate(alone, 4, 6, seed=2)[0], batch[3])
 
 
+@pytest.mark.parametrize("jobs", [2, 3, 7])
+def test_threads_change_no_bit_of_a_path(jobs):
+    records = ar2(9, state_cov={4: np.eye(2)})
+    resid = residuals(*[np.arange(5.0) + i for i in range(9)])
+    for drawn in (None, resid):
+        want = simulate(records, 5, 6, seed=1, resid=drawn, parameters=True)
+        got = simulate(records, 5, 6, seed=1, resid=drawn, parameters=True, jobs=jobs)
+        assert got.tobytes() == want.tobytes()
+    one, more = (bootstrap_intervals(records, 5, (80,), resid, n_paths=20, jobs=k) for k in (1, jobs))
+    assert one.lo.tobytes() == more.lo.tobytes()
+
+
 def test_more_paths_leave_the_first_ones():
     np.testing.assert_array_equal(simulate(ar2(), 4, 50, seed=1)[:, :6], simulate(ar2(), 4, 6, seed=1))
 
