@@ -13,11 +13,12 @@ FAST := not slow and not bench and not ops
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
+CORE_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_core_*.py))
 OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
 .PHONY: test-decoding rivals-decoding bench-decoding
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
-  test-ops bench bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
+  test-ops rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -98,7 +99,19 @@ rivals-decoding: $(RIVALS_DECODING)/rivals.stamp ## What decoding is measured ag
 
 bench-decoding: rivals-decoding bench_decoding ## Decoding against its rivals and its floors
 
-bench: $(BENCHES) ## Every benchmark, one JSON each in bench-results/
+RIVALS := .venv-rivals
+
+$(RIVALS)/rivals.stamp: requirements/rivals.txt | $(VENV)/dev.stamp
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RIVALS)
+	$(BIN)/uv pip install --quiet --python $(RIVALS)/bin/python -r requirements/rivals.txt
+	@touch $@
+
+rivals: $(RIVALS)/rivals.stamp ## The libraries that the benchmarks are measured against
+
+bench-core: setup rivals ## The numeric core against the rivals, one JSON each in bench-results/
+	@for each in $(CORE_BENCHES); do $(MAKE) --no-print-directory $$each || exit 1; done
+
+bench: $(filter-out $(CORE_BENCHES) bench_decoding,$(BENCHES)) ## Every benchmark without rivals of its own, one JSON each in bench-results/
 
 $(BENCHES): setup
 	@mkdir -p bench-results

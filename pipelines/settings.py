@@ -22,6 +22,9 @@ PREFIX: Final = "FORECAST_"
 CONFIG: Final = "FORECAST_CONFIG"
 FILE: Final = "forecast.toml"
 
+# Read elsewhere: the width of SIMD vectors, by the kernels.
+_OTHERS: Final = frozenset({CONFIG, "FORECAST_SIMD_WIDTH"})
+
 # A day: what waits or holds longer was not meant.
 _MOST_S: Final = 86_400.0
 
@@ -144,14 +147,14 @@ def _variables(environ: Mapping[str, str]) -> dict[str, str]:
     known = {f"{PREFIX}{name.upper()}": name for name in Settings.model_fields}
     found = {}
     for name, value in environ.items():
-        if name == CONFIG:
+        if name in _OTHERS:
             continue
         if not name.startswith(PREFIX):
-            if name.upper() in (*known, CONFIG):
+            if name.upper() in {*known, *_OTHERS}:
                 raise SettingsError(f"the variable {name} is not read; write {name.upper()}")
             continue
         if name not in known:
-            raise SettingsError(f"unknown variable {name}{nearest(name, [*known, CONFIG])}")
+            raise SettingsError(f"unknown variable {name}{nearest(name, [*known, *sorted(_OTHERS)])}")
         if value:
             found[known[name]] = value
     return found

@@ -36,13 +36,13 @@ def warm(progress: Callable[[str], object] = lambda name: None) -> dict[str, Any
     return {"folder": str(folder), "files": files, "seconds": time.perf_counter() - began}
 
 
-def _frame() -> pd.DataFrame:
+def _frame(freq: str = "MS", tz: str | None = None) -> pd.DataFrame:
     import numpy as np
     import pandas as pd
 
     rng = np.random.default_rng(0)
     ids = np.repeat(["a", "b", "c"], _POINTS)
-    ds = np.tile(pd.date_range("2020-01-01", periods=_POINTS, freq="MS"), 3)
+    ds = np.tile(pd.date_range("2020-01-01", periods=_POINTS, freq=freq, tz=tz), 3)
     y = 50 + rng.normal(size=3 * _POINTS).cumsum()
     y[70:72] = np.nan  # series b has a gap
     return pd.DataFrame({"unique_id": ids, "ds": ds, "y": y, "x": rng.normal(size=3 * _POINTS)})
@@ -70,13 +70,20 @@ def _use(df: pd.DataFrame, model: Any) -> object:  # noqa: ANN401  # a model
 
 def _rest(df: pd.DataFrame) -> object:
     import forecast as fc
+    from forecast import online
 
     whole = df[df["unique_id"] != "b"]
     fitted = fc.fit(whole, model=fc.AutoAR(), freq="MS")
     fitted.predict(3, level=[95], intervals="bootstrap", n_paths=10)
     fitted.simulate(3, n_paths=2)
+    online.tick(fitted.records[0], online.init(fitted.records[0], 0), 0, 1.0)
     fitted.diagnostics()
-    fc.stationarity(df, freq="MS")
+    slots = online.load(fitted.records[0], 2)
+    online.step(slots, 0, float("nan"))
+    hours = _frame("h", "UTC")
+    fc.fit(hours, fc.AR(lags=1, fourier={24: 1}, calendar=["hour"]), freq="h").predict(1)
+    for frame, freq in ((df, "MS"), (whole, "MS"), (hours, "h")):
+        fc.stationarity(frame, freq=freq)
     cv = fc.cross_validation(df, model=[fc.Naive()], h=2, freq="MS")
     return fc.evaluate(cv)
 

@@ -43,7 +43,8 @@ def predict(
         if intervals == "gaussian" or not levels:
             ahead = forecast(records, h, levels, exog, fitted.n_jobs)
         else:
-            ahead = bootstrap_intervals(records, h, levels, _residuals(fitted, records), n_paths, seed, exog)
+            resid = _residuals(fitted, records)
+            ahead = bootstrap_intervals(records, h, levels, resid, n_paths, seed, exog, fitted.n_jobs)
         columns |= interval_columns(model.alias, ahead)
     records = fitted.records[0]
     return to_frame(records.ids, last_times(records), records.freq, h, columns, fitted.schema)
@@ -56,7 +57,7 @@ def simulate(fitted: Fitted, h: int, n_paths: int, seed: int, X_df: Any) -> pd.D
     records = fitted.records[0]
     frame: pd.DataFrame | None = None
     for model, each in zip(fitted.models, fitted.records, strict=True):
-        paths = draw(each, h, n_paths, seed, _of(each, future), parameters=True)
+        paths = draw(each, h, n_paths, seed, _of(each, future), parameters=True, jobs=fitted.n_jobs)
         if frame is None:
             step = np.broadcast_to(np.arange(h), paths.shape).reshape(len(paths), -1)
             frame = _long(records, h, n_paths, fitted, step)

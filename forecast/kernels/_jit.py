@@ -8,16 +8,19 @@ import os
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeAlias, TypeVar, cast
 
+import llvmlite.binding
 import llvmlite.ir
 import numba
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic as _intrinsic
+from numba.extending import models, overload, register_model
 
 __all__ = [
     "CACHED",
     "COMPILED",
+    "SIMD_WIDTH",
     "cache_dir",
     "cpu_features",
     "exact_kernel",
@@ -26,12 +29,18 @@ __all__ = [
     "kernel",
     "kernel_sources",
     "large_kernel",
+    "models",
+    "out_of_line",
+    "overload",
+    "register_model",
     "source_digest",
     "types",
 ]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Node: TypeAlias = Any
+"""What numba and LLVM hand to a code generator."""
 
 ir: Any = llvmlite.ir
 """What intrinsics are made of."""
@@ -65,6 +74,22 @@ def kernel_sources() -> Iterator[Path]:
             yield from (Path(folder) / sub).rglob("*.py")
 
 
+def _simd_width() -> int:
+    """Lanes of float64 that the widest vector registers of this CPU hold; `FORECAST_SIMD_WIDTH` overrules."""
+    if asked := os.environ.get("FORECAST_SIMD_WIDTH"):
+        if asked not in ("1", "2", "4", "8"):
+            raise ValueError(f"FORECAST_SIMD_WIDTH must be 1, 2, 4 or 8, got {asked!r}")
+        return int(asked)
+    features = llvmlite.binding.get_host_cpu_features()
+    if features.get("avx512f"):
+        return 8
+    return 4 if features.get("avx2") else 2
+
+
+SIMD_WIDTH = _simd_width()
+"""Float64 lanes of a vector in `forecast.kernels.simd`, a constant of the compiled code."""
+
+
 def source_digest() -> str:
     """Return a digest of all kernel sources and of what else changes the machine code.
 
@@ -75,6 +100,7 @@ def source_digest() -> str:
     digest = hashlib.blake2b(digest_size=8)
     digest.update(os.environ.get("NUMBA_BOUNDSCHECK", "").encode())
     digest.update(numba.__version__.encode())
+    digest.update(str(SIMD_WIDTH).encode())
     for path in sorted(kernel_sources()):
         source = path.read_bytes()
         # Name and length too: code moved across the border of two files is a change.
@@ -126,12 +152,43 @@ def kernel(fn: Callable[P, R]) -> Callable[P, R]:
     return cast("Callable[P, R]", jit(fn))
 
 
+def intrinsic(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Make `fn(typing_context, *types) -> (signature, codegen)` a function that kernels call."""
+    return cast("Callable[..., Any]", _intrinsic(fn))
+
+
+@intrinsic
+def _mark_apart(_typing: Node) -> Node:
+    """Forbid LLVM to inline the function that this is called in."""
+
+    def codegen(context: Node, builder: Node, _signature: Node, _args: Node) -> Node:
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+def _nothing() -> None:
+    """Stand in for `out_of_line` where nothing is compiled."""
+
+
+out_of_line: Callable[[], None] = _mark_apart if COMPILED else _nothing
+"""Call it first in a `large_kernel` to have it compiled once, and called, however often it is used.
+
+LLVM inlines what it likes, and a kernel that calls large ones in many places grows with their product:
+the likelihood took 16 of 29 seconds that way, the search above it minutes.
+"""
+
+
 def large_kernel(fn: Callable[P, R]) -> Callable[P, R]:
     """Like `kernel`, but called where other kernels call it: for what would be copied many times over.
 
     A likelihood inlined into every step of a search took two minutes to compile; called, seconds.
     """
-    jit = numba.njit(cache=CACHED, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS))
+    # Said, for numba hands the flag of a caller down to what it compiles for it.
+    jit = numba.njit(
+        cache=CACHED, nogil=True, error_model="numpy", fastmath=set(FAST_SUMS), forceinline=False
+    )
     return cast("Callable[P, R]", jit(fn))
 
 

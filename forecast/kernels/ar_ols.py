@@ -17,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 
 from forecast.kernels._jit import kernel
+from forecast.kernels.ar_ols_lanes import CHOLESKY_PIVOT, fit_lanes, lane_work
 from forecast.kernels.criteria import blank_row, gaussian_loglik, lag_cap, select_order
 from forecast.kernels.lag_products import (
     centre,
@@ -29,11 +30,8 @@ from forecast.kernels.lag_products import (
     padding,
     total,
 )
-from forecast.types import F64, I64, U8
-
-# A pivot below this share of its diagonal element goes to QR. The error of the coefficients is about
-# 1e-16 / share, so a smaller share would break the agreement to 1e-10; a larger one only costs time.
-CHOLESKY_PIVOT = 1e-6
+from forecast.kernels.lanes import LANES
+from forecast.types import F64, I64, U8, Bool
 
 # A column this close to the span of the others carries rounding only.
 QR_PIVOT = 1e-12
@@ -235,6 +233,50 @@ def _level(phi: F64, k: int, mean: float, sums: F64, weight: float) -> float:
 
 
 @kernel
+def _fit_rest(
+    values: F64,
+    indptr: I64,
+    first: int,
+    last: int,
+    left: Bool,
+    max_lags: int,
+    criterion: int,
+    const: int,
+    phi: F64,
+    intercept: F64,
+    sigma2: F64,
+    order: I64,
+    ic: F64,
+    loglik: F64,
+    ok: U8,
+) -> None:
+    """Fit one by one what `left` marks: short series, and what lanes hand back; the rest as in `fit_ols`."""
+    pad = padding(max_lags)
+    padded = np.zeros(2 * pad + longest(indptr, first, last))
+    ends, scratch, logliks = _ends(max_lags), _scratch(max_lags), np.empty(max_lags + 1)
+    sums, upper = scratch[0], scratch[3]
+    for row in range(first, last):
+        if not left[row - first]:
+            continue
+        y = values[indptr[row] : indptr[row + 1]]
+        t, m = y.shape[0], lag_cap(y.shape[0], max_lags, const)
+        if m < 0:
+            continue
+        x = padded[pad : pad + t]
+        mean = centre(y, const, x)
+        if is_constant(_products(padded, pad, t, m, ends), mean, t):
+            continue
+        k = _best_order(x, ends, m, const, criterion, logliks, ic[row], scratch)
+        ok[row] = k >= 0
+        if k < 0:
+            continue
+        _solve(upper, k, phi[row])
+        order[row], intercept[row] = k, _level(phi[row], k, mean, sums, const / (t - k))
+        sigma2[row] = upper[k, k] * upper[k, k] / (t - k)
+        loglik[row] = gaussian_loglik(t - k, sigma2[row])
+
+
+@kernel
 def fit_ols(
     values: F64,
     indptr: I64,
@@ -274,26 +316,26 @@ def fit_ols(
     ok
         (n,) out, 0 where the series is too short, constant, or exactly predictable.
     """
-    pad = padding(max_lags)
-    padded = np.zeros(2 * pad + longest(indptr, first, last))
-    ends, scratch, logliks = _ends(max_lags), _scratch(max_lags), np.empty(max_lags + 1)
-    sums, upper = scratch[0], scratch[3]
+    size = longest(indptr, first, last)
+    work, rows, filled = lane_work(max_lags, size), np.empty(LANES, dtype=np.int64), 0
+    left = np.ones(last - first, dtype=np.bool_)
     for row in range(first, last):
-        y = values[indptr[row] : indptr[row + 1]]
-        t = y.shape[0]
         blank_row(row, phi, intercept, sigma2, order, ic, loglik, ok)
-        m = lag_cap(t, max_lags, const)
-        if m < 0:
-            continue
-        x = padded[pad : pad + t]
-        mean = centre(y, const, x)
-        if is_constant(_products(padded, pad, t, m, ends), mean, t):
-            continue
-        k = _best_order(x, ends, m, const, criterion, logliks, ic[row], scratch)
-        ok[row] = k >= 0
-        if k < 0:
-            continue
-        _solve(upper, k, phi[row])
-        order[row], intercept[row] = k, _level(phi[row], k, mean, sums, const / (t - k))
-        sigma2[row] = upper[k, k] * upper[k, k] / (t - k)
-        loglik[row] = gaussian_loglik(t - k, sigma2[row])
+        if max_lags > 0 and lag_cap(indptr[row + 1] - indptr[row], max_lags, const) == max_lags:
+            rows[filled] = row
+            filled += 1
+        if filled == LANES or (filled > 0 and row == last - 1):
+            for r in range(filled, LANES):
+                rows[r] = rows[0]
+            fit_lanes(
+                values, indptr, rows, max_lags, criterion, const, work,
+                phi, intercept, sigma2, order, ic, loglik, ok,
+            )  # fmt: skip
+            for r in range(filled):
+                left[rows[r] - first] = ok[rows[r]] == 0
+            filled = 0
+    if left.any():
+        _fit_rest(
+            values, indptr, first, last, left, max_lags, criterion, const,
+            phi, intercept, sigma2, order, ic, loglik, ok,
+        )  # fmt: skip

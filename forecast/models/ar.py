@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
+
+import numpy as np
 
 from forecast.errors import InputError
 from forecast.models.ar_fit import fit_plan
@@ -14,9 +16,18 @@ from forecast.models.ar_spec import (
     TRENDS,
     Lags,
     Plan,
+    SeasonalLags,
     check_choice,
     check_whole,
+    read_seasonal_lags,
     resolve_lags,
+)
+from forecast.models.computed import (
+    Pairs,
+    is_computed,
+    settle_terms,
+    terms_of,
+    with_computed,
 )
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm, Records
@@ -43,6 +54,13 @@ class AR:
         "n", "c" (constant) or "ct" (constant and slope).
     seasonal
         Add seasonal dummies of period `season_length`.
+    fourier
+        Harmonics by season length, ``{24: 3, 168: 5}``: several seasons at once, or long ones.
+    calendar
+        Fields of the date as dummies: "hour", "dayofweek", "month". Like `fourier`, known for any future.
+    seasonal_lags
+        How many seasonal lags by season length, ``{24: 2, 168: 1}`` for lags 24, 48 and 168: they join
+        `lags`. A criterion takes them first, then as many of 1..`max_lags` as it finds worth it.
     backend
         "native", or "statsmodels": the slow reference (complete series, method "ols").
 
@@ -59,19 +77,25 @@ class AR:
     trend: str = "c"
     seasonal: bool = False
     season_length: int | None = None
+    fourier: Mapping[float, int] | Pairs = ()
+    calendar: Sequence[str] = ()
+    seasonal_lags: Mapping[int, int] | SeasonalLags = ()
     backend: str = "native"
     alias: str = "AR"
 
     def __post_init__(self) -> None:
+        settle_terms(self)
+        object.__setattr__(self, "seasonal_lags", read_seasonal_lags(self.seasonal_lags))
         self.plan()
 
     def plan(self) -> Plan:
         """Return the checked form that the fitting functions take."""
-        candidates, criterion = resolve_lags(self.lags, self.max_lags)
+        candidates, criterion = resolve_lags(self.lags, self.max_lags, read_seasonal_lags(self.seasonal_lags))
         check_choice("trend", self.trend, TRENDS)
         check_choice("backend", self.backend, BACKENDS)
         season = _season(self.seasonal, self.season_length)
-        plan = Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season)
+        terms = terms_of(self)
+        plan = Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season, terms)
         method = self.method or (
             "burg" if plan.pure and not self.seasonal and self.backend == "native" else "ols"
         )
@@ -79,12 +103,17 @@ class AR:
         _check_method(method, plan)
         if self.backend == "statsmodels" and method != "ols":
             raise InputError(f"backend='statsmodels' fits by method='ols', got method={self.method!r}")
-        return Plan(candidates, criterion, method, plan.const, plan.slope, season)
+        if self.backend == "statsmodels" and (plan.exog or (criterion and self.seasonal_lags)):
+            raise InputError(
+                "backend='statsmodels' takes neither fourier nor calendar, and seasonal_lags only with lags=p"
+            )
+        return replace(plan, method=method)
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
         """Fit every series; see `Model.fit`."""
         _need_season(self.seasonal, self.season_length)
-        return fit_plan(self.plan(), panel, jobs, backend=self.backend)
+        plan = self.plan()
+        return fit_plan(plan, with_computed(panel, plan.exog), jobs, backend=self.backend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +124,7 @@ class ARX:
 
     Parameters
     ----------
-    lags, max_lags, trend, seasonal, season_length
+    lags, max_lags, trend, seasonal, season_length, fourier, calendar, seasonal_lags
         As in `AR`. Common default is "aicc".
     exog_lags
         Lags of each regressor, ``{"temp": [0, 1, 24]}``; a regressor that is not named enters at lag 0.
@@ -112,20 +141,27 @@ class ARX:
     trend: str = "c"
     seasonal: bool = False
     season_length: int | None = None
+    fourier: Mapping[float, int] | Pairs = ()
+    calendar: Sequence[str] = ()
+    seasonal_lags: Mapping[int, int] | SeasonalLags = ()
     alias: str = "ARX"
 
     def __post_init__(self) -> None:
+        settle_terms(self)
+        object.__setattr__(self, "seasonal_lags", read_seasonal_lags(self.seasonal_lags))
         self.plan(())
 
     def plan(self, names: Sequence[str]) -> Plan:
         """Return the checked form for regressors `names`."""
-        candidates, criterion = resolve_lags(self.lags, self.max_lags)
+        candidates, criterion = resolve_lags(self.lags, self.max_lags, read_seasonal_lags(self.seasonal_lags))
         check_choice("trend", self.trend, TRENDS)
         check_choice("method", self.method, ("ols", "lasso"))
         season = _season(self.seasonal, self.season_length)
         _check_exog_lags(self.exog_lags)
         terms = tuple(ExogTerm(name, int(lag)) for name in names for lag in self.exog_lags.get(name, (0,)))
+        terms += terms_of(self)
         lasso = self.method == "lasso"
+        candidates = np.sort(candidates) if lasso else candidates
         return Plan(candidates, criterion, "ols", self.trend != "n", self.trend == "ct", season, terms, lasso)
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
@@ -142,7 +178,8 @@ class ARX:
         if not panel.exog:
             raise InputError("ARX needs regressors: pass exog=[...], or use AR")
         _need_season(self.seasonal, self.season_length)
-        return fit_plan(self.plan(list(panel.exog)), panel, jobs)
+        plan = self.plan(list(panel.exog))
+        return fit_plan(plan, with_computed(panel, [t for t in plan.exog if is_computed(t.name)]), jobs)
 
 
 def _season(seasonal: bool, season_length: int | None) -> int:
@@ -178,6 +215,8 @@ def _need_season(seasonal: bool, season_length: int | None) -> None:
 def _check_method(method: str, plan: Plan) -> None:
     if method == "ols":
         return
+    if plan.exog:
+        raise InputError(f"method={method!r} takes no fourier and no calendar terms; use method='ols'")
     if not plan.contiguous:
         raise InputError(f"method={method!r} needs all lags 1..p; use method='ols' for a lag subset")
     if method == "mle" and not plan.pure:

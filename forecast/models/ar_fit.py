@@ -33,7 +33,7 @@ Fitter = Callable[[Plan, Panel, int], Draft]
 
 def fit_plan(plan: Plan, panel: Panel, jobs: int = 1, backend: str = "native") -> Records:
     """Fit `plan` to every series; series that cannot be fitted get a status and the naive forecast."""
-    found = triage(panel)
+    found = triage(panel, jobs=jobs)
     scaled = replace(panel, values=found.values)
     parts, places = [], []
     for rows, fitter in _routes(plan, found, panel, backend):
@@ -83,7 +83,7 @@ def _fit_rows(
 
 
 def _too_short(plan: Plan, observed: int) -> tuple[Status, str]:
-    lags = f"lag {plan.lags[-1]}" if len(plan.lags) and not plan.criterion else "the model"
+    lags = f"lag {plan.lags.max()}" if len(plan.lags) and not plan.criterion else "the model"
     return Status.TOO_SHORT, f"{observed} observed points are too few for {lags}; naive instead"
 
 

@@ -62,7 +62,7 @@ def finish(records: Records, panel: Panel, jobs: int = 1) -> Records:
     certificate = certify(
         records.phi, records.p, records.seasonal_phi, records.P, records.season_length, jobs
     )
-    levels, shocks, state_cov = end_state(records, panel)
+    levels, shocks, state_cov = end_state(records, panel, jobs=jobs)
     lags = np.count_nonzero(records.phi, axis=1).astype(np.int64)
     return replace(
         records,
@@ -73,7 +73,7 @@ def finish(records: Records, panel: Panel, jobs: int = 1) -> Records:
         levels=levels,
         innovations=shocks,
         state_cov=state_cov,
-        ljung_box_p=whiteness(records, panel, lags),
+        ljung_box_p=whiteness(records, panel, lags, jobs=jobs),
     )
 
 

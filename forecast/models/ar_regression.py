@@ -100,7 +100,7 @@ def _wants_covariance(plan: Plan) -> bool:
 
 def _draft(plan: Plan, at: _Columns, coef: F64, sigma2: F64, kept: U8, used: I64) -> Draft:
     n = len(coef)
-    width = int(plan.lags[-1]) if len(plan.lags) else 0
+    width = int(plan.lags.max(initial=0))
     draft = empty_draft(n, width)
     draft.phi[:, plan.lags - 1] = coef[:, at.lags :]
     draft.order = _largest_lag(draft.phi)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,6 +27,7 @@ DEFAULT_MAX_LAGS: Final = 24
 MAX_LAG: Final = 10_000
 
 Lags = int | str | Sequence[int]
+SeasonalLags = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Plan:
     """An autoregression with every default resolved; what the fitting functions take."""
 
     lags: I64
-    """Ascending lags; with `criterion` > 0 the candidates, of which a leading part is used."""
+    """Ascending; with `criterion` > 0 candidates, seasonal ones first, of which a leading part is used."""
     criterion: int
     method: str
     const: bool
@@ -54,14 +56,53 @@ class Plan:
         return self.contiguous and not (self.slope or self.season or self.exog or self.lasso)
 
 
-def resolve_lags(lags: Lags, max_lags: int | None) -> tuple[I64, int]:
+def read_seasonal_lags(seasonal_lags: Mapping[int, int] | Sequence[Sequence[int]]) -> SeasonalLags:
+    """Return (season length, how many of its multiples) pairs, checked.
+
+    Raises
+    ------
+    InputError
+        A season length below 2, fewer multiples than one, or a lag beyond `MAX_LAG`.
+    """
+    given = seasonal_lags.items() if isinstance(seasonal_lags, Mapping) else seasonal_lags
+    try:
+        pairs = tuple((operator.index(season), operator.index(count)) for season, count in given)
+    except (TypeError, ValueError):
+        raise InputError(
+            f"seasonal_lags must map season lengths to numbers of lags, as {{24: 2}}, got {seasonal_lags!r}"
+        ) from None
+    for season, count in pairs:
+        if season < 2 or count < 1 or season * count > MAX_LAG:
+            raise InputError(
+                f"seasonal_lags={{{season}: {count}}}: a season length is at least 2, the number of its lags "
+                f"at least 1, and none is beyond {MAX_LAG}"
+            )
+    if len({season for season, _ in pairs}) < len(pairs):
+        raise InputError(f"seasonal_lags={seasonal_lags!r} names a season length twice")
+    return pairs
+
+
+def resolve_lags(lags: Lags, max_lags: int | None, seasonal_lags: SeasonalLags = ()) -> tuple[I64, int]:
     """Return candidate lags and the code of the criterion that chooses among them.
+
+    Seasonal lags come first where a criterion adds one lag after the other, so that it needs not pay for
+    all the short ones before it may have them.
 
     Raises
     ------
     InputError
         For a lag below 1, an unknown criterion, or `max_lags` without one.
     """
+    plain, criterion = _plain_lags(lags, max_lags)
+    seasonal = np.unique([season * k for season, count in seasonal_lags for k in range(1, count + 1)])
+    if not seasonal.size:
+        return plain, criterion
+    if not criterion:
+        return np.union1d(plain, seasonal).astype(np.int64), criterion
+    return np.concatenate([seasonal, np.setdiff1d(plain, seasonal)]).astype(np.int64), criterion
+
+
+def _plain_lags(lags: Lags, max_lags: int | None) -> tuple[I64, int]:
     if isinstance(lags, str):
         if lags not in CRITERIA:
             raise InputError(f"unknown criterion lags={lags!r}{nearest(lags, CRITERIA)}")

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
 
 from forecast.errors import InputError
-from forecast.models.arima_records import Fitted, check_trend, default_trend, design, fit_rows, gated
+from forecast.models.arima_estimates import Estimates, Fitted, stacked
+from forecast.models.arima_records import asked, check_trend, default_trend, design, records_of
+from forecast.models.computed import (
+    Pairs,
+    check_not_differenced,
+    read_fourier,
+    settle_terms,
+    terms_of,
+    with_computed,
+)
+from forecast.models.native_backend import fit_native
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Records
-from forecast.models.sarimax_backend import Order, differenced, fit_sarimax, quiet
+from forecast.models.sarimax import Order, differenced
+from forecast.models.sarimax_backend import fit_sarimax, quiet
 from forecast.models.triage import triage
-from forecast.types import F64, Status
+from forecast.types import F64, I64, Status
 
-BACKENDS = ("statsmodels",)
+BACKENDS = ("native", "statsmodels")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +49,18 @@ class ARIMA:
     trend
         "n", "c" (constant), "t" (slope; with one difference: drift) or "ct". None: a constant where
         nothing is differenced, nothing otherwise.
+    fourier
+        Harmonics by season length, ``{24: 3, 168: 5}``: regressors for several seasons at once, or long ones.
+    calendar
+        Fields of the date as dummies: "hour", "dayofweek", "month". Like `fourier`, known for any future.
     backend
-        "statsmodels": exact maximum likelihood by its SARIMAX, the reference.
+        "native": exact maximum likelihood by compiled kernels; "statsmodels": by its SARIMAX, the slow
+        reference.
 
     Raises
     ------
     InputError
-        For values outside these, and for a trend that differencing wipes out.
+        For values outside these, and for a trend or a wave that differencing wipes out.
     """
 
     takes_exog: ClassVar[bool] = True
@@ -50,13 +68,16 @@ class ARIMA:
     seasonal_order: tuple[int, int, int] = (0, 0, 0)
     season_length: int | None = 1
     trend: str | None = None
-    backend: str = "statsmodels"
+    fourier: Mapping[float, int] | Pairs = ()
+    calendar: Sequence[str] = ()
+    backend: str = "native"
     alias: str = "ARIMA"
 
     def __post_init__(self) -> None:
         for name in ("order", "seasonal_order"):
             object.__setattr__(self, name, _triple(name, getattr(self, name)))
         check_backend(self.backend)
+        settle_terms(self)
         s = self.season_length
         if s is not None and s < 1:
             raise InputError(f"season_length must be 1 or more, got {s!r}")
@@ -65,6 +86,7 @@ class ARIMA:
                 f"seasonal_order={self.seasonal_order} needs a season: pass season_length=12, say, not 1"
             )
         check_trend(self.trend, self.order[1], self.seasonal_order[1])
+        check_not_differenced(read_fourier(self.fourier), self.seasonal_order[1], s or 1)
 
     def resolved(self) -> Order:
         """Return the orders in one value."""
@@ -76,42 +98,63 @@ class ARIMA:
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
         """Fit every series; see `Model.fit`."""
         order = self.resolved()
+        panel = with_computed(panel, terms_of(self))
         trend = default_trend(order.d, order.D) if self.trend is None else self.trend
-        found = triage(panel)
+        found = triage(panel, jobs=jobs)
+        rows = np.flatnonzero(found.status < Status.GUARDED)
         scaled = replace(panel, values=found.values)
+        if self.backend == "statsmodels" or not rows.size:
+            estimates = _reference(scaled, rows, order, trend, jobs)
+        else:
+            some = scaled if len(rows) == panel.n_series else scaled.take(rows)
+            estimates = fit_native(some, orders_of([order] * len(rows)), trend, jobs)
+        return records_of(panel, found, rows, estimates, Family.ARIMA, jobs)
 
-        def one(i: int) -> Fitted:
-            return fit_one(scaled, i, order, trend)
 
-        with quiet():
-            return fit_rows(panel, found, one, Family.ARIMA, jobs)
+def orders_of(orders: Sequence[Order]) -> I64:
+    """(n, 7) p, d, q, P, D, Q, s."""
+    return np.array([[o.p, o.d, o.q, o.P, o.D, o.Q, o.s] for o in orders], dtype=np.int64).reshape(-1, 7)
+
+
+def _reference(panel: Panel, rows: I64, order: Order, trend: str, jobs: int) -> Estimates:
+    with quiet():
+        return stacked(over_series(lambda i: fit_one(panel, i, order, trend), rows, jobs))
+
+
+def over_series(fit: Callable[[int], Fitted], rows: I64, jobs: int) -> list[Fitted]:
+    """Call `fit` for every row, `jobs` at a time."""
+    if jobs > 1 and rows.size > 1:
+        with ThreadPoolExecutor(jobs) as pool:
+            return list(pool.map(fit, rows.tolist()))
+    return [fit(int(row)) for row in rows]
 
 
 def fit_one(panel: Panel, i: int, order: Order, trend: str) -> Fitted:
-    """Fit series `i` of a panel in safe units; enter `quiet` around it."""
+    """Fit series `i` of a panel in safe units by the reference; enter `quiet` around it."""
     y, frame = panel.series(i), design(panel, i, trend)
+    columns = asked(panel, trend)
     observed = int((~np.isnan(y)).sum())
     needed = order.lost + order.n_arma + frame.X.shape[1] + 2
     if observed < needed:
         message = f"{order} needs {needed} observed points, got {observed}; naive instead"
-        return Fitted(None, frame, Status.TOO_SHORT, message)
+        return Fitted(None, columns, Status.TOO_SHORT, message)
     if _exactly_determined(y, order):
         message = f"the series is constant after {order.d} and {order.D} differences; naive instead"
-        return Fitted(None, frame, Status.CONSTANT, message)
+        return Fitted(None, columns, Status.CONSTANT, message)
     fit = fit_sarimax(y, frame.X, order)
     if fit is None:
-        return Fitted(None, frame, Status.FAILED, f"{order} could not be estimated; naive instead")
+        return Fitted(None, columns, Status.FAILED, f"{order} could not be estimated; naive instead")
     if not fit.converged:
         return Fitted(
-            None, frame, Status.NOT_CONVERGED, f"{order}: the search did not converge; naive instead"
+            None, columns, Status.NOT_CONVERGED, f"{order}: the search did not converge; naive instead"
         )
-    return gated(Fitted(fit, frame), y)
+    return Fitted(fit, columns)
 
 
 def _exactly_determined(y: F64, order: Order) -> bool:
     w = differenced(y, order)
     w = w[~np.isnan(w)]
-    return bool(w.size and np.ptp(w) == 0.0)
+    return bool(w.size > 1 and np.ptp(w) == 0.0)
 
 
 def check_backend(backend: str) -> None:

@@ -16,6 +16,7 @@ from forecast.types import F64, I64
 # Fields that hold one value for all series; everything else has a row a series.
 _SHARED = ("freq", "exog")
 _BY_POSITION = ("state_cov", "param_cov", "messages")
+_NAMES = tuple(f.name for f in fields(Records) if f.name not in _SHARED)
 
 
 def place(parts: Sequence[Records], rows: Sequence[I64], n: int) -> Records:
@@ -37,35 +38,33 @@ def place(parts: Sequence[Records], rows: Sequence[I64], n: int) -> Records:
     exog = _exog_union(parts)
     parts = [_with_exog(part, exog) for part in parts]
     columns: dict[str, Any] = {"freq": parts[0].freq, "exog": exog}
-    for f in fields(Records):
-        if f.name in _SHARED:
-            continue
-        values = [getattr(part, f.name) for part in parts]
-        columns[f.name] = _merge_maps(values, rows) if f.name in _BY_POSITION else _merge(values, rows, n)
+    for name in _NAMES:
+        values = [getattr(part, name) for part in parts]
+        columns[name] = _merge_maps(values, rows) if name in _BY_POSITION else _merge(values, rows, n)
     return Records(**columns)
 
 
 def take(records: Records, rows: I64) -> Records:
     """Return the records of some series, in the given order."""
     columns: dict[str, Any] = {}
-    for f in fields(Records):
-        value = getattr(records, f.name)
-        if f.name in _BY_POSITION:
-            columns[f.name] = {i: value[int(row)] for i, row in enumerate(rows) if int(row) in value}
-        elif f.name not in _SHARED:
-            columns[f.name] = value[rows]
+    for name in _NAMES:
+        value = getattr(records, name)
+        if name not in _BY_POSITION:
+            columns[name] = value[rows]
+        elif value:
+            columns[name] = {i: value[int(row)] for i, row in enumerate(rows) if int(row) in value}
     return replace(records, **columns)
 
 
 def part(records: Records, first: int, last: int) -> Records:
     """Return records `first` to `last`; their arrays are views."""
     columns: dict[str, Any] = {}
-    for f in fields(Records):
-        value = getattr(records, f.name)
-        if f.name in _BY_POSITION:
-            columns[f.name] = {i - first: value[i] for i in range(first, last) if i in value}
-        elif f.name not in _SHARED:
-            columns[f.name] = value[first:last]
+    for name in _NAMES:
+        value = getattr(records, name)
+        if name not in _BY_POSITION:
+            columns[name] = value[first:last]
+        elif value:
+            columns[name] = {i - first: value[i] for i in range(first, last) if i in value}
     return replace(records, **columns)
 
 

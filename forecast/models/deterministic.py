@@ -8,6 +8,7 @@ import numpy as np
 
 from forecast.errors import FutureExogError, InputError
 from forecast.models.assemble import lagged_names
+from forecast.models.computed import Moments, computed_values, is_computed
 from forecast.models.panel import Panel
 from forecast.models.records import Records
 from forecast.types import F64, I64
@@ -43,20 +44,23 @@ def deterministic_path(records: Records, h: int, exog: Mapping[str, F64] | None 
     return m
 
 
-def exog_path(records: Records, j: int, h: int, exog: Mapping[str, F64]) -> F64:
-    """(n, h) term `j` of the regressors over the next `h` steps; a lagged one begins in `exog_tail`."""
+def exog_path(records: Records, j: int, h: int, exog: Mapping[str, F64], rows: slice = slice(None)) -> F64:
+    """(rows, h) term `j` of the regressors over the next `h` steps; a lagged one begins in `exog_tail`."""
     term = records.exog[j]
+    if is_computed(term.name):
+        ahead = records.nobs[rows, None] + np.arange(h)
+        return computed_values(term.name, records.freq, records.start[rows, None], ahead)
     if term.lag >= h:  # nothing of the future enters
-        return _tail(records, term.name)[:, term.lag - h : term.lag][:, ::-1]
+        return _tail(records, term.name)[rows, term.lag - h : term.lag][:, ::-1]
     if term.name not in exog:
         raise FutureExogError(f"regressor {term.name!r} has no future values; given: {sorted(exog)}")
     future = np.asarray(exog[term.name], dtype=np.float64)
     if future.shape != (records.n_series, h):
         raise InputError(f"future {term.name!r} has shape {future.shape}, needs {(records.n_series, h)}")
     if term.lag == 0:
-        return future
-    past = _tail(records, term.name)[:, : term.lag][:, ::-1]
-    return np.concatenate([past, future[:, : h - term.lag]], axis=1)
+        return future[rows]
+    past = _tail(records, term.name)[rows, : term.lag][:, ::-1]
+    return np.concatenate([past, future[rows, : h - term.lag]], axis=1)
 
 
 def deterministic_in_sample(records: Records, panel: Panel) -> F64:
@@ -73,7 +77,11 @@ def deterministic_in_sample(records: Records, panel: Panel) -> F64:
     m = records.const[row] + records.slope[row] * t
     if records.seasonal.shape[1]:
         m += records.seasonal[row, (t - 1) % _season(records)[row]]
+    when = Moments(records.freq, records.start[row], t - 1)
     for j, term in enumerate(records.exog):
+        if is_computed(term.name):
+            m += records.beta[row, j] * when.values(term.name)
+            continue
         if term.name not in panel.exog:
             raise InputError(f"regressor {term.name!r} is not in the panel; it has {sorted(panel.exog)}")
         beta = records.beta[row, j]

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecast.errors import InputError
+from forecast.kernels.forecast_lanes import forecast_rows
 from forecast.kernels.polynomial import expand_ar_rows, expand_ma_rows
-from forecast.kernels.recursion import forecast_path_rows, psi_rows
 from forecast.models.records import Form, Records
 from forecast.types import F64, I64
 
@@ -56,8 +56,7 @@ def dynamics(records: Records, m_path: F64, first: int, last: int) -> Dynamics:
     b, ma_width = moving_average(theta, q, seasonal_theta, sq, s)
     drive = np.where((records.form[rows] == Form.CONDITIONAL)[:, None], m_path[rows], 0.0)
     path, psi = np.empty((n, h)), np.empty((n, h))
-    forecast_path_rows(a, width, b, ma_width, levels, innovations, drive, path, 0, n)
-    psi_rows(a, width, b, ma_width, psi, 0, n)
+    forecast_rows(a, width, b, ma_width, levels, innovations, drive, path, psi, 0, n)
     return Dynamics(first, last, a, width, b, ma_width, levels, path, psi)
 
 

@@ -5,8 +5,9 @@ Everything here goes through `kernels/companion_filter`: exact with gaps, O(p) a
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,68 +15,19 @@ from forecast.errors import InputError
 from forecast.kernels.companion_filter import advance_row, advance_rows, residual_rows
 from forecast.models.assemble import lagged_names, part, take, widen
 from forecast.models.deterministic import deterministic_in_sample
-from forecast.models.dynamics import fixed, integers, moving_average, recursion
+from forecast.models.dynamics import fixed
+from forecast.models.equations import Recursions, equation, recursions
 from forecast.models.initial_state import Equation, Start, start
 from forecast.models.panel import Panel
 from forecast.models.records import Form, Records, Transform
+from forecast.models.regression_filter import regression_innovations
+from forecast.models.threads import over_rows
 from forecast.types import F64, I64, Bool
 
 # Points handled at once, in whole series: arrays of 2 MB, so that what is computed a point stays in the
 # cache, whatever the size of the panel. With far fewer the calls for a block show. Results do not
 # depend on it.
 BLOCK_POINTS = 2**18
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Recursions:
-    """The equations of all records, written out."""
-
-    a: F64
-    """(n, max L)"""
-    b: F64
-    """(n, max q)"""
-    lags: I64
-    """(n,) p + d + s (P + D)."""
-    sizes: I64
-    """(n, 2) L = max(1, lags) and q + s Q: the parts of the state."""
-
-
-def recursions(records: Records) -> Recursions:
-    """Multiply the factors of every record out."""
-    s = integers(records.season_length)
-    a, lags = recursion(
-        fixed(records.phi), integers(records.p), fixed(records.seasonal_phi), integers(records.P),
-        integers(records.d), integers(records.D), s,
-    )  # fmt: skip
-    q, Q = integers(records.q), integers(records.Q)
-    b, width = moving_average(fixed(records.theta), q, fixed(records.seasonal_theta), Q, s)
-    return Recursions(a, b, lags, np.column_stack([np.maximum(lags, 1), width]))
-
-
-def equation(records: Records, rec: Recursions, i: int) -> Equation:
-    """Return the equation of record `i`, with its stationary and its differencing factor apart."""
-    s, none = int(records.season_length[i]), np.zeros(0)
-    ar = _product(records.phi[i, : records.p[i]], records.seasonal_phi[i, : records.P[i]], s)
-    diff = np.ones(1)
-    for stride, times in ((1, records.d[i]), (s, records.D[i])):
-        for _ in range(times):
-            diff = np.convolve(diff, np.concatenate([[1.0], np.zeros(stride - 1), [-1.0]]))
-    L, q = rec.sizes[i]
-    conditional = records.form[i] == Form.CONDITIONAL
-    plain = not (records.slope[i] or records.seasonal[i].any() or records.beta[i].any())
-    gain = 1.0 - ar.sum()
-    settled = conditional and plain and len(diff) == 1 and q == 0 and gain > 0
-    mean = float(records.const[i] / gain) if settled else 0.0
-    a, b = np.ascontiguousarray(rec.a[i, :L]), np.ascontiguousarray(rec.b[i, :q])
-    diffuse = bool(conditional and not settled)
-    return Equation(ar, -diff[1:] if len(diff) > 1 else none, b, float(records.sigma2[i]), a, diffuse, mean)
-
-
-def _product(phi: F64, seasonal: F64, s: int) -> F64:
-    factor = np.zeros(1 + s * len(seasonal))
-    factor[0] = 1.0
-    factor[s::s] = -seasonal
-    return -np.convolve(np.concatenate([[1.0], -phi]), factor)[1:]
 
 
 def transformed(records: Records, panel: Panel) -> F64:
@@ -107,13 +59,16 @@ def observations(records: Records, panel: Panel, m: F64) -> tuple[F64, F64]:
     return np.where(regression, w - m, w), np.where(regression, 0.0, m)
 
 
-def innovations(records: Records, panel: Panel) -> tuple[F64, F64]:
+def innovations(records: Records, panel: Panel, errors: F64 | None = None) -> tuple[F64, F64]:
     """One-step errors over the data that the records were fitted on.
 
     Parameters
     ----------
     panel
         Series in the order of `records`, each from t = 1 on.
+    errors
+        (N,) innovations that `end_state` came by; NaN throughout a row that it did not filter. Their
+        variances are left NaN.
 
     Returns
     -------
@@ -131,9 +86,13 @@ def innovations(records: Records, panel: Panel) -> tuple[F64, F64]:
         0, records.n_series, rec.a, rec.lags, np.array(records.sigma2), stationary, fixed(u), fixed(m),
         np.array(panel.indptr), skip, e, f,
     )  # fmt: skip
+    skip = regression_innovations(records, panel, rec.lags, u, skip, e, f)
     for i in np.flatnonzero(skip):
         at = slice(panel.indptr[i], panel.indptr[i + 1])
-        run(equation(records, rec, int(i)), u[at], m[at], e[at], f[at])
+        if errors is not None and not np.isnan(errors[at]).all():
+            e[at] = errors[at]
+        else:
+            run(equation(records, rec, int(i)), u[at], m[at], e[at], f[at])
         if not stationary[i]:
             e[at][: rec.lags[i]] = np.nan
         f[at][np.isnan(e[at])] = np.nan
@@ -185,7 +144,13 @@ def loglik(records: Records, panel: Panel, i: int) -> tuple[float, int]:
     return (np.nan, 0) if state is None else (state.loglik, state.n)
 
 
-def end_state(records: Records, panel: Panel) -> tuple[F64, F64, dict[int, F64]]:
+def end_state(
+    records: Records,
+    panel: Panel,
+    ends: tuple[Bool, F64, dict[int, F64]] | None = None,
+    errors: F64 | None = None,
+    jobs: int = 1,
+) -> tuple[F64, F64, dict[int, F64]]:
     """Where the records stand after the data they were fitted on.
 
     Parameters
@@ -194,6 +159,13 @@ def end_state(records: Records, panel: Panel) -> tuple[F64, F64, dict[int, F64]]
         Only parameters are read, not the state.
     panel
         Series in the order of `records`, each from t = 1 on.
+    ends
+        Rows without gaps whose last innovations are known from the fit: (n,) which, (n, q) their means
+        newest first, and by row their covariances where not zero.
+    errors
+        (N,) out: innovations of rows that had to be filtered for their state.
+    jobs
+        Threads; the result is the same to the last bit.
 
     Returns
     -------
@@ -204,28 +176,57 @@ def end_state(records: Records, panel: Panel) -> tuple[F64, F64, dict[int, F64]]
     L, q = (int(size) for size in rec.sizes.max(axis=0))
     levels, innov = np.empty((panel.n_series, L)), np.zeros((panel.n_series, q))
     cov: dict[int, F64] = {}
-    for first, some, data in blocks(records, panel):
+
+    def work(first: int, some: Records, data: Panel) -> None:
         u, m = observations(some, data, _mean_path(some, data))
         rows = slice(first, first + some.n_series)
         levels[rows] = _last(u, data, rec.sizes[rows, 0], L)
         unsettled = np.isnan(levels[rows]).any(axis=1) | (rec.sizes[rows, 1] > 0)
+        if ends is not None:
+            unsettled &= ~ends[0][rows]
         for i in np.flatnonzero(unsettled).tolist():
             at = slice(data.indptr[i], data.indptr[i + 1])
-            state = _settle(equation(records, rec, first + i), u[at], m[at])
+            z = np.empty(0) if errors is None else errors[panel.indptr[first] :][at]
+            state = _settle(equation(records, rec, first + i), u[at], m[at], z)
             _store(first + i, state, levels, innov, cov)
-    return levels, innov, cov
+
+    over_blocks(work, records, panel, jobs)
+    if ends is not None:
+        _take_ends(ends, rec, innov, cov)
+    return levels, innov, dict(sorted(cov.items()))
 
 
-def blocks(records: Records, panel: Panel) -> Iterator[tuple[int, Records, Panel]]:
-    """Yield the first row, the records and the data of some series at a time; see `BLOCK_POINTS`."""
-    last = 0
-    while last < panel.n_series:
-        first, bound = last, panel.indptr[last] + BLOCK_POINTS
-        last = max(first + 1, int(np.searchsorted(panel.indptr, bound, side="right")) - 1)
-        yield first, part(records, first, last), panel.part(first, last)
+def _take_ends(
+    ends: tuple[Bool, F64, dict[int, F64]], rec: Recursions, innov: F64, cov: dict[int, F64]
+) -> None:
+    """Write the innovations that are known from the fit; levels without gaps are the data."""
+    known, means, spread = ends
+    width = min(innov.shape[1], means.shape[1])
+    innov[known, :width] = means[known, :width]
+    for i, P in spread.items():
+        if known[i]:
+            L, q = rec.sizes[i]
+            cov[i] = np.zeros((L + q, L + q))
+            cov[i][L:, L:] = P
 
 
-def _settle(eq: Equation, u: F64, m: F64) -> Start | None:
+def over_blocks(
+    work: Callable[[int, Records, Panel], None], records: Records, panel: Panel, jobs: int = 1
+) -> None:
+    """Call `work` with the first row, records and data of some series at a time; see `BLOCK_POINTS`."""
+    bounds = [0]
+    while bounds[-1] < panel.n_series:
+        most = panel.indptr[bounds[-1]] + BLOCK_POINTS
+        bounds.append(max(bounds[-1] + 1, int(np.searchsorted(panel.indptr, most, side="right")) - 1))
+
+    def several(begin: int, end: int) -> None:
+        for first, last in itertools.pairwise(bounds[begin : end + 1]):
+            work(first, part(records, first, last), panel.part(first, last))
+
+    over_rows(several, len(bounds) - 1, jobs, least=1)
+
+
+def _settle(eq: Equation, u: F64, m: F64, z: F64) -> Start | None:
     """State after the last point; of a pure AR from the last run of L observed points on."""
     L = eq.n_levels
     if not eq.ma.size:
@@ -237,7 +238,7 @@ def _settle(eq: Equation, u: F64, m: F64) -> Start | None:
             state = Start(end, u[end - L : end][::-1].copy(), np.zeros(0), np.zeros((L, L)), True)
             move(eq, state, u[end:], m[end:])
             return state
-    return run(eq, u, m, np.empty(len(u)), np.empty(len(u)))
+    return run(eq, u, m, z if len(z) == len(u) else np.empty(len(u)), np.empty(len(u)))
 
 
 def move(eq: Equation, state: Start, u: F64, m: F64) -> tuple[F64, F64, F64]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
-from scipy.special import ndtri
 
 from forecast.errors import InputError
+from forecast.models.assemble import part
 from forecast.models.deterministic import deterministic_path
 from forecast.models.dynamics import Dynamics, dynamics
 from forecast.models.intervals import innovation_variance, parameter_variance, state_variance
@@ -19,6 +20,8 @@ from forecast.types import F64
 # Rows handled at once. The scratch of a block (recursion, psi weights) is then a few MB
 # and stays in cache, whatever the number of series; results do not depend on it.
 BLOCK_ROWS = 4096
+
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,16 +74,22 @@ def forecast(
     """
     check_request(h, levels)
     m = deterministic_path(records, h, exog)
-    center, sd = np.empty((records.n_series, h)), np.empty((records.n_series, h))
+    n = records.n_series
+    mean, sd = np.empty((n, h)), np.empty((n, h))
+    lo, hi = np.empty((n, len(levels), h)), np.empty((n, len(levels), h))
+    reach = np.array([_NORMAL.inv_cdf(0.5 + float(level) / 200.0) for level in levels])[:, None]
 
     def work(first: int, last: int) -> None:
         for start in range(first, last, BLOCK_ROWS):
-            _moments(records, m, exog or {}, start, min(start + BLOCK_ROWS, last), center, sd)
+            stop = min(start + BLOCK_ROWS, last)
+            rows, some = slice(start, stop), part(records, start, stop)
+            center, sd[rows] = _moments(records, m, exog or {}, start, stop)
+            middle, half = center[:, None, :], reach * sd[rows, None, :]
+            lo[rows], hi[rows] = widen(some, center, middle - half, middle + half)
+            mean[rows] = to_units(some, center)
 
-    over_rows(work, records.n_series, jobs)
-    half = ndtri(0.5 + np.asarray(levels, dtype=np.float64) / 200.0)[:, None] * sd[:, None, :]
-    lo, hi = widen(records, center, center[:, None, :] - half, center[:, None, :] + half)
-    return Forecasts(to_units(records, center), sd, lo, hi, tuple(levels))
+    over_rows(work, n, jobs)
+    return Forecasts(mean, sd, lo, hi, tuple(levels))
 
 
 def check_request(h: int, levels: Sequence[float]) -> None:
@@ -92,18 +101,16 @@ def check_request(h: int, levels: Sequence[float]) -> None:
             raise InputError(f"a level is a percentage between 0 and 100, got {level!r}")
 
 
-def _moments(
-    records: Records, m: F64, exog: Mapping[str, F64], first: int, last: int, center: F64, sd: F64
-) -> None:
-    """Write mean and standard deviation of w for rows first..last of `center` and `sd`."""
+def _moments(records: Records, m: F64, exog: Mapping[str, F64], first: int, last: int) -> tuple[F64, F64]:
+    """Return mean and standard deviation (rows, h) of w for rows first..last."""
     # Missing models are NaN on purpose; a coefficient sum of 1 has no finite mean to adjust for.
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         run = dynamics(records, m, first, last)
-        center[first:last] = mean_of(records, run, m)
+        center = mean_of(records, run, m)
         variance = innovation_variance(records, run)
         variance += state_variance(records, run)
         variance += parameter_variance(records, run, exog)
-        sd[first:last] = np.sqrt(variance)
+        return center, np.sqrt(variance)
 
 
 def mean_of(records: Records, run: Dynamics, m: F64) -> F64:

@@ -8,6 +8,7 @@ import numpy as np
 
 from forecast.kernels.recursion import forecast_path_rows
 from forecast.kernels.uncertainty import phi_variance_rows
+from forecast.models.computed import Moments, is_computed
 from forecast.models.deterministic import exog_path
 from forecast.models.dynamics import Dynamics, fixed, integers, recursion
 from forecast.models.records import Form, Records
@@ -193,7 +194,8 @@ def _estimated(records: Records, row: int) -> Bool:
 def _columns(records: Records, run: Dynamics, row: int, exog: Mapping[str, F64]) -> F64:
     """(h, 2 + max s + exog) regressors of const, slope, seasonal, beta at the next h steps.
 
-    In the REGRESSION form they are filtered by the whole recursion, past included.
+    In the REGRESSION form they are filtered by the whole recursion, past included: regressors then count
+    only where they follow from the time, for the past of others is not kept.
     """
     h = run.path.shape[1]
     regression = records.form[row] == Form.REGRESSION
@@ -204,11 +206,17 @@ def _columns(records: Records, run: Dynamics, row: int, exog: Mapping[str, F64])
     columns[:, 0] = 1.0
     columns[:, 1] = t
     columns[:, 2 : 2 + records.seasonal.shape[1]] = season[:, None] == np.arange(records.seasonal.shape[1])
+    first = 2 + records.seasonal.shape[1]
     if regression:
+        when = Moments(records.freq, records.start[row : row + 1], t - 1)
+        for j, term in enumerate(records.exog):
+            if records.beta[row, j] != 0 and is_computed(term.name):
+                columns[:, first + j] = when.values(term.name)
         return _filter(columns, run.a[row - run.first, :width])
     for j in range(len(records.exog)):
         if records.beta[row, j] != 0:
-            columns[:, 2 + records.seasonal.shape[1] + j] = exog_path(records, j, h, exog)[row]
+            one = exog_path(records, j, h, exog, slice(row, row + 1))
+            columns[:, first + j] = one[0]
     return columns
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
@@ -158,15 +158,15 @@ class Records:
 
     def __post_init__(self) -> None:
         n = len(self.ids)
-        for f in fields(self):
-            value = getattr(self, f.name)
+        for name in self.__slots__:
+            value = getattr(self, name)
             if not isinstance(value, np.ndarray):
                 continue
             if value.shape[0] != n:
                 if value.size:
-                    raise InputError(f"record field {f.name!r} has {value.shape[0]} rows, needs {n}")
-                value = _absent(f.name, n, value)
-                object.__setattr__(self, f.name, value)
+                    raise InputError(f"record field {name!r} has {value.shape[0]} rows, needs {n}")
+                value = _absent(name, n, value)
+                object.__setattr__(self, name, value)
             value.flags.writeable = False
 
     @property

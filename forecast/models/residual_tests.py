@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc
 
 from forecast.errors import InputError
 from forecast.kernels.portmanteau import arch_lm, jarque_bera, ljung_box
 from forecast.kernels.summary import summarise
-from forecast.models.filtering import blocks, innovations
+from forecast.models.filtering import innovations, over_blocks
 from forecast.models.panel import Panel
 from forecast.models.records import Records
 from forecast.models.threads import over_rows
 from forecast.models.unit_roots import block, observed
 from forecast.types import F64, I32, I64
+
+# Degrees of freedom up to which the tail of chi-squared is summed up.
+_MOST_TERMS = 100
+# Where half a statistic is above this the tail is below 1e-200, and the sum would underflow.
+_NOTHING = 700.0
 
 
 def residual_tests(
@@ -78,7 +83,7 @@ def residual_tests(
     }
 
 
-def whiteness(records: Records, panel: Panel, df: I64) -> F64:
+def whiteness(records: Records, panel: Panel, df: I64, errors: F64 | None = None, jobs: int = 1) -> F64:
     """Return the p-value (n,) of Ljung-Box on the innovations over the data; see `residual_tests`.
 
     Parameters
@@ -87,10 +92,16 @@ def whiteness(records: Records, panel: Panel, df: I64) -> F64:
         Series in the order of `records`, each from t = 1 on.
     df
         (n,) coefficients of the model.
+    errors
+        (N,) innovations of rows that were filtered before; see `innovations`.
+    jobs
+        Threads; the result is the same to the last bit.
     """
     p = np.empty(panel.n_series)
-    for first, some, data in blocks(records, panel):
-        values, indptr = block(innovations(some, data)[0], data.indptr)
+
+    def work(first: int, some: Records, data: Panel) -> None:
+        known = None if errors is None else errors[panel.indptr[first] : panel.indptr[first + some.n_series]]
+        values, indptr = block(innovations(some, data, known)[0], data.indptr)
         n = some.n_series
         count, low, high = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
         summarise(values, indptr, count, low, high)
@@ -98,6 +109,8 @@ def whiteness(records: Records, panel: Panel, df: I64) -> F64:
         q, box = np.empty(n), np.empty(n)
         ljung_box(values, indptr, 0, n, m, q, box)
         p[first : first + n] = chi2_p(q, m - df[first : first + n])
+
+    over_blocks(work, records, panel, jobs)
     return p
 
 
@@ -108,8 +121,23 @@ def default_lags(count: I64, season_length: int | I64 | I32 = 1) -> I64:
 
 
 def chi2_p(stat: F64, df: I64) -> F64:
-    """Return the upper tail of chi-squared (n,); NaN where `df` is not positive."""
-    return np.where(df > 0, chdtrc(np.maximum(df, 1), stat), np.nan)
+    """Return the upper tail of chi-squared (n,); NaN where `df` is not positive.
+
+    With few degrees of freedom a sum of positive terms (Abramowitz and Stegun 1964, 26.4.4 and 26.4.5).
+    """
+    if df.max(initial=0) > _MOST_TERMS:
+        from scipy.special import chdtrc  # here: a tenth of a second, which most fits need not wait for
+
+        return np.where(df > 0, chdtrc(np.maximum(df, 1), stat), np.nan)
+    half = np.asarray(stat) / 2.0
+    with np.errstate(invalid="ignore"):
+        odd = df % 2 == 1
+        tail = np.where(odd, [math.erfc(root) for root in np.sqrt(half).tolist()], 0.0)
+        term = np.exp(-half) * np.where(odd, np.sqrt(half / np.pi) * 2.0, 1.0)
+        for k in range(1, int(df.max(initial=0)) // 2 + 1):
+            tail += np.where(2 * k <= df, term, 0.0)
+            term = term * half / np.where(odd, k + 0.5, k)
+    return np.where(df > 0, np.where(half > _NOTHING, 0.0, tail), np.nan)
 
 
 def _per_series(value: int | I64, n: int, name: str, least: int) -> I64:

@@ -9,6 +9,7 @@ from hashlib import blake2b
 import numpy as np
 
 from forecast.errors import InputError
+from forecast.kernels.philox import choices, normals
 from forecast.kernels.recursion import propagate
 from forecast.models.ar_spec import check_whole
 from forecast.models.deterministic import deterministic_path
@@ -16,10 +17,14 @@ from forecast.models.dynamics import Dynamics, dynamics
 from forecast.models.forecasting import Forecasts, check_request, mean_of, to_units, widen
 from forecast.models.intervals import parameter_variance, state_response
 from forecast.models.records import Records
-from forecast.types import F64, I64
+from forecast.models.threads import over_rows
+from forecast.types import F64, I64, U64
 
 # Numbers held at once while intervals are taken from paths: 4 M float64 are 32 MB.
 _BLOCK_NUMBERS = 1 << 22
+
+# Independent draws of one series.
+_SHOCKS, _STATE, _PARAMETERS = range(3)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,6 +52,7 @@ def simulate(
     resid: Residuals | None = None,
     *,
     parameters: bool = False,
+    jobs: int = 1,
 ) -> F64:
     """Draw sample paths of y.
 
@@ -54,7 +60,7 @@ def simulate(
     ----------
     seed
         >= 0. The numbers of a series follow from `seed` and its id alone, so that it gets the
-        same paths in whatever batch it is, and the first paths do not change when more are drawn.
+        same paths in whatever batch it is; neither more paths nor a longer horizon change the numbers before.
     exog
         Future regressors by name, (n, h) each.
     resid
@@ -64,6 +70,8 @@ def simulate(
         Add the error of the estimated parameters: one Gaussian draw a path, times its standard deviation
         at each step. Right at every step by itself; as a joint law it takes the error of a path
         as perfectly correlated over the steps, which for one parameter it is.
+    jobs
+        Threads; the result is the same to the last bit.
 
     Returns
     -------
@@ -73,7 +81,7 @@ def simulate(
     _check_paths(n_paths, seed)
     out = np.empty((records.n_series, n_paths, h))
     rows = max(1, _BLOCK_NUMBERS // (n_paths * h))
-    for block in _blocks(records, h, n_paths, seed, exog, resid, parameters, rows):
+    for block in _blocks(records, h, n_paths, seed, exog, resid, parameters, rows, jobs):
         out[block.rows] = block.paths
     return to_units(records, out)
 
@@ -86,6 +94,7 @@ def bootstrap_intervals(
     n_paths: int = 1000,
     seed: int = 0,
     exog: Mapping[str, F64] | None = None,
+    jobs: int = 1,
 ) -> Forecasts:
     """Intervals from the quantiles of bootstrapped paths, for innovations that are not Gaussian.
 
@@ -100,7 +109,7 @@ def bootstrap_intervals(
     lo, hi = np.empty((n, len(levels), h)), np.empty((n, len(levels), h))
     tails = 0.5 - np.asarray(levels, dtype=np.float64) / 200.0
     rows = max(1, _BLOCK_NUMBERS // (n_paths * h))
-    for block in _blocks(records, h, n_paths, seed, exog, resid, True, rows):
+    for block in _blocks(records, h, n_paths, seed, exog, resid, True, rows, jobs):
         center[block.rows] = block.mean
         sd[block.rows] = block.paths.std(axis=1)
         if len(levels):
@@ -111,10 +120,17 @@ def bootstrap_intervals(
     return Forecasts(to_units(records, center), sd, lo, hi, tuple(levels))
 
 
-def generator(seed: int, series_id: object) -> np.random.Generator:
-    """Counter-based generator of one series: the Philox key is a hash of seed and id."""
-    digest = blake2b(f"{seed}:{series_id}".encode(), digest_size=16).digest()
-    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+def key_of(seed: int, series_id: object) -> U64:
+    """(2,) key of one series, a hash of seed and id; a number then follows from path and step alone."""
+    digest = blake2b(f"{seed}:{series_id}".encode(), digest_size=8).digest()
+    return np.frombuffer(digest, dtype="<u4").astype(np.uint64)
+
+
+def draw(key: U64, stream: int, n_paths: int, h: int) -> F64:
+    """(n_paths, h) standard normal numbers."""
+    out = np.empty((n_paths, h))
+    normals(key, stream, out)
+    return out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -135,6 +151,7 @@ def _blocks(
     resid: Residuals | None,
     parameters: bool,
     rows: int,
+    jobs: int,
 ) -> Iterator[_Block]:
     """Paths of `rows` series at a time."""
     if resid is not None and len(resid.indptr) != records.n_series + 1:
@@ -146,11 +163,30 @@ def _blocks(
             run = dynamics(records, m, first, last)
             mean = mean_of(records, run, m)
             spread = np.sqrt(parameter_variance(records, run, exog or {})) if parameters else None
-            paths = np.empty((last - first, n_paths, h))
-            for i in range(last - first):
-                deviation = _deviations(records, run, i, n_paths, seed, resid, spread)
-                paths[i] = mean[i] + deviation
+        paths = _paths(records, run, mean, spread, (n_paths, seed), resid, jobs)
         yield _Block(slice(first, last), mean, paths)
+
+
+def _paths(
+    records: Records,
+    run: Dynamics,
+    mean: F64,
+    spread: F64 | None,
+    draws: tuple[int, int],
+    resid: Residuals | None,
+    jobs: int,
+) -> F64:
+    """(rows, n_paths, h) units of w; `draws` are the number of paths and the seed."""
+    n_paths, seed = draws
+    out = np.empty((len(mean), n_paths, mean.shape[1]))
+
+    def work(first: int, last: int) -> None:
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):  # every thread has its own
+            for i in range(first, last):
+                out[i] = mean[i] + _deviations(records, run, i, n_paths, seed, resid, spread)
+
+    over_rows(work, len(mean), jobs, least=1)
+    return out
 
 
 def _deviations(
@@ -164,25 +200,24 @@ def _deviations(
 ) -> F64:
     """(n_paths, h) of row `i` of the block about its mean path.
 
-    Shocks are drawn first, then the end state, then the parameters, from separate streams: asking for more
-    of one leaves the others alone.
+    Shocks, end state and parameters are separate streams: asking for more of one leaves the others alone.
     """
-    row = run.first + i
-    shape = (n_paths, run.path.shape[1])
-    rng = generator(seed, records.ids[row])
+    row, h = run.first + i, run.path.shape[1]
+    key = key_of(seed, records.ids[row])
     pool = resid.centred(row) if resid is not None else np.zeros(0)
     if pool.size:
-        shocks = pool[rng.integers(0, pool.size, size=shape)]
+        which = np.empty((n_paths, h), dtype=np.int64)
+        choices(key, _SHOCKS, pool.size, which)
+        shocks = pool[which]
     else:
-        shocks = rng.standard_normal(shape) * np.sqrt(records.sigma2[row])
+        shocks = draw(key, _SHOCKS, n_paths, h) * np.sqrt(records.sigma2[row])
     propagate(run.a[i], int(run.width[i]), run.b[i], int(run.ma_width[i]), shocks)
     if row in records.state_cov:
         response = state_response(run, i)
-        z = generator(seed, f"state:{records.ids[row]}").standard_normal((n_paths, len(response)))
+        z = draw(key, _STATE, n_paths, len(response))
         shocks += z @ _root(records.state_cov[row]) @ response
     if spread is not None:
-        z = generator(seed, f"parameters:{records.ids[row]}").standard_normal((n_paths, 1))
-        shocks += z * spread[i]
+        shocks += draw(key, _PARAMETERS, n_paths, 1) * spread[i]
     return shocks
 
 

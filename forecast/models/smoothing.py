@@ -11,7 +11,8 @@ from forecast.kernels.companion_filter import advance_row
 from forecast.kernels.companion_smoother import smooth_row
 from forecast.models.assemble import take
 from forecast.models.deterministic import deterministic_in_sample
-from forecast.models.filtering import equation, observations, recursions
+from forecast.models.equations import equation, recursions
+from forecast.models.filtering import observations
 from forecast.models.initial_state import Equation, Start, start
 from forecast.models.panel import Panel
 from forecast.models.records import Form, Records, Transform

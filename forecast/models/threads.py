@@ -12,9 +12,9 @@ import numpy as np
 _MIN_ROWS = 64
 
 
-def over_rows(work: Callable[[int, int], object], n: int, jobs: int = 1) -> None:
-    """Call ``work(first, last)`` on blocks that cover range(n), `jobs` at a time."""
-    blocks = max(1, min(jobs * 4 if jobs > 1 else 1, n // _MIN_ROWS))
+def over_rows(work: Callable[[int, int], object], n: int, jobs: int = 1, *, least: int = _MIN_ROWS) -> None:
+    """Call ``work(first, last)`` on blocks of `least` rows or more that cover range(n), `jobs` at a time."""
+    blocks = max(1, min(jobs * 4 if jobs > 1 else 1, n // least))
     if blocks == 1:
         work(0, n)
         return

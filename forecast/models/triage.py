@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from forecast.kernels.summary import summarise
 from forecast.models.panel import Panel
-from forecast.models.scaling import rescale
+from forecast.models.scaling import in_units, survey, units
 from forecast.types import F64, I64, U8, Bool, Status
 
 # Three equal second differences in a row: fewer happen by chance in short series of whole numbers.
@@ -47,7 +46,7 @@ class Triage:
             self.messages[int(row)] = message
 
 
-def triage(panel: Panel, min_observed: int = 3) -> Triage:
+def triage(panel: Panel, min_observed: int = 3, jobs: int = 1) -> Triage:
     """Look at every series once.
 
     Parameters
@@ -55,17 +54,14 @@ def triage(panel: Panel, min_observed: int = 3) -> Triage:
     min_observed
         Fewer observed points than this cannot carry the model.
     """
-    values, scale = rescale(panel)
-    n = panel.n_series
-    observed, low, high = np.empty(n, dtype=np.int64), np.empty(n), np.empty(n)
-    summarise(values, panel.indptr, observed, low, high)
+    observed, low, high = survey(panel, jobs)
+    scale = units(low, high)
+    values = in_units(panel, scale)
     found = Triage(values, scale, panel.status.copy(), observed, dict(panel.notes))
     scaled = np.flatnonzero((scale != 1.0) & (found.status < Status.GUARDED))
     for row in scaled:
         found.status[row] = Status.RESCALED
-        found.messages[int(row)] = (
-            f"values of size {high[row] * scale[row]:.3g}: kept in units of {scale[row]:.6g}"
-        )
+        found.messages[int(row)] = f"values of size {high[row]:.3g}: kept in units of {scale[row]:.6g}"
     fine = found.status < Status.GUARDED
     few = fine & (observed < min_observed)
     found.reject(

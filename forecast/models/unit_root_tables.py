@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.polynomial.polynomial import polyval
-from scipy.special import ndtr
 
 from forecast.types import F64, I64
 
@@ -75,6 +74,8 @@ MACKINNON_1991 = {
 
 def tau_p(stat: F64, trend: int) -> F64:
     """Return MacKinnon's p-value (n,) of Dickey-Fuller t ratios and of Z-tau; NaN stays NaN."""
+    from scipy.special import ndtr  # here: a tenth of a second, which a fit need not wait for
+
     left = ndtr(polyval(stat, np.asarray(TAU_LEFT[trend])))
     right = ndtr(polyval(stat, np.asarray(TAU_RIGHT[trend])))
     p = np.where(stat <= TAU_SPLIT[trend], left, right)
@@ -84,6 +85,8 @@ def tau_p(stat: F64, trend: int) -> F64:
 
 def rho_p(stat: F64, trend: int) -> F64:
     """Return MacKinnon's p-value of normalised-bias statistics n (rho - 1) and Z-rho, (n,)."""
+    from scipy.special import ndtr
+
     tail = np.minimum(stat, RHO_SPLIT[trend])
     left = ndtr(polyval(np.log(-tail), np.asarray(RHO_LEFT[trend])))
     right = ndtr(polyval(stat, np.asarray(RHO_RIGHT[trend])))

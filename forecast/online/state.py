@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from forecast.errors import InputError
 from forecast.models.assemble import lagged_names, take
-from forecast.models.filtering import recursions
+from forecast.models.equations import recursions
 from forecast.models.records import Records
 
 Row = tuple[float, ...]
@@ -54,8 +54,7 @@ class State:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Info:
+class Info(NamedTuple):
     """What one tick said."""
 
     mean: float

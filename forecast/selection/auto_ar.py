@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
@@ -12,10 +12,11 @@ from forecast.errors import InputError
 from forecast.models.ar_spec import CRITERIA, MAX_LAG, check_choice, check_whole
 from forecast.models.assemble import place
 from forecast.models.baselines import fallback
+from forecast.models.computed import Pairs, read_fourier, settle_terms
 from forecast.models.panel import Panel
 from forecast.models.records import Records
 from forecast.models.triage import Triage, triage
-from forecast.selection.candidates import Candidate, for_complete, for_gapped, for_regressors
+from forecast.selection.candidates import Candidate, for_complete, for_gapped, for_regressors, for_terms
 from forecast.selection.tournament import play
 from forecast.types import I64
 
@@ -34,7 +35,8 @@ class AutoAR:
     the report says so (`Status.GUARDED`). The errors at the origins also set the scale of the intervals.
 
     With regressors the candidates are ARX models; a series with gaps is fitted in levels, by exact
-    likelihood, or with trend and season on its complete rows.
+    likelihood, or with trend and season on its complete rows. Fourier and calendar terms give further
+    candidates: they are used where they forecast better than the rest.
 
     Parameters
     ----------
@@ -46,6 +48,10 @@ class AutoAR:
         Criterion for the order within a recipe.
     n_windows
         Origins inside the training data.
+    fourier
+        Harmonics by season length, ``{24: 3, 168: 5}``: several seasons at once, or long ones.
+    calendar
+        Fields of the date as dummies: "hour", "dayofweek", "month".
 
     Raises
     ------
@@ -58,10 +64,13 @@ class AutoAR:
     max_lags: int | None = None
     ic: str = "aicc"
     n_windows: int = 10
+    fourier: Mapping[float, int] | Pairs = ()
+    calendar: Sequence[str] = ()
     alias: str = "AutoAR"
 
     def __post_init__(self) -> None:
         check_choice("ic", self.ic, tuple(CRITERIA))
+        settle_terms(self)
         if self.season_length is not None:
             check_whole("season_length", self.season_length)
         check_whole("n_windows", self.n_windows)
@@ -72,7 +81,7 @@ class AutoAR:
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
         """Fit every series; see `Model.fit`."""
-        found = triage(panel)
+        found = triage(panel, jobs=jobs)
         parts, places = [], []
         for rows, candidates in self._groups(panel, found):
             if rows.size:
@@ -88,11 +97,13 @@ class AutoAR:
         season = self.season_length or 1
         max_lags = self.max_lags or min(max(24, 3 * season // 2), _LONGEST)
         complete, gapped = found.complete(panel), found.gapped(panel)
+        fourier = read_fourier(self.fourier)
+        terms = for_terms(fourier, self.calendar, bool(panel.exog), max_lags, self.ic)
         if panel.exog:
-            return [(np.union1d(complete, gapped), for_regressors(season, max_lags, self.ic))]
+            return [(np.union1d(complete, gapped), [*for_regressors(season, max_lags, self.ic), *terms])]
         return [
-            (complete, for_complete(season, max_lags, self.ic)),
-            (gapped, for_gapped(season, max_lags, self.ic)),
+            (complete, [*for_complete(season, max_lags, self.ic), *terms]),
+            (gapped, [*for_gapped(season, max_lags, self.ic), *terms]),
         ]
 
     def _fit_rows(

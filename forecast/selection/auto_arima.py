@@ -9,18 +9,22 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from forecast.errors import InputError
-from forecast.models.arima import check_backend, fit_one
-from forecast.models.arima_records import Fitted, design, fit_rows, gated
+from forecast.models.arima import check_backend, over_series
+from forecast.models.arima_estimates import Fitted, stacked
+from forecast.models.arima_records import asked, design, records_of
 from forecast.models.certificate import certify
+from forecast.models.native_backend import fit_series
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Records
-from forecast.models.sarimax_backend import Order, SarimaxFit, differenced, fit_sarimax, quiet
+from forecast.models.sarimax import Order, SarimaxFit, differenced
+from forecast.models.sarimax_backend import fit_sarimax, quiet
 from forecast.models.stationarity import ndiffs, nsdiffs
 from forecast.models.triage import triage
 from forecast.types import F64, Status
@@ -140,7 +144,7 @@ class AutoARIMA:
         Differences to take; None: by KPSS tests after the seasonal strength has decided D. With
         regressors the tests look at the residuals of a regression on them.
     backend
-        "statsmodels".
+        "native", or "statsmodels": the slow reference.
 
     Raises
     ------
@@ -160,7 +164,7 @@ class AutoARIMA:
     ic: str = "aicc"
     d: int | None = None
     D: int | None = None
-    backend: str = "statsmodels"
+    backend: str = "native"
     alias: str = "AutoARIMA"
 
     def __post_init__(self) -> None:
@@ -179,16 +183,16 @@ class AutoARIMA:
         found = triage(panel)
         scaled = replace(panel, values=found.values)
 
-        def one(i: int) -> Fitted:
-            return search(self, scaled, i)
-
-        with quiet():
-            return fit_rows(panel, found, one, Family.ARIMA, jobs)
+        rows = np.flatnonzero(found.status < Status.GUARDED)
+        with quiet() if self.backend == "statsmodels" else nullcontext():
+            answers = over_series(lambda i: search(self, scaled, i), rows, jobs)
+        return records_of(panel, found, rows, stacked(answers), Family.ARIMA, jobs)
 
 
 def search(spec: AutoARIMA, panel: Panel, i: int) -> Fitted:
-    """Choose and fit the model of series `i`; enter `quiet` around it."""
+    """Choose and fit the model of series `i`; enter `quiet` around it with the reference."""
     y = panel.series(i)
+    fit_by = fit_sarimax if spec.backend == "statsmodels" else fit_series
     d, D = differences(spec, y, design(panel, i, "c").X)
     s = spec.season_length or 1
     limits = _limits(spec, int((~np.isnan(y)).sum()), d, D, s)
@@ -197,17 +201,18 @@ def search(spec: AutoARIMA, panel: Panel, i: int) -> Fitted:
     def score(c: Candidate) -> float:
         if _too_long(c, d, D, s, int((~np.isnan(y)).sum()), frames[c.const].X.shape[1]):
             return math.inf
-        fit = fit_sarimax(y, frames[c.const].X, _order(c, d, D, s), with_cov=False)
+        fit = fit_by(y, frames[c.const].X, _order(c, d, D, s), False)
         return math.inf if fit is None or not sound(fit) else fit.criterion(spec.ic)
 
     if np.ptp(_seen(differenced(y, Order(d=d, D=D, s=s)))) == 0.0:
-        return fit_one(panel, i, Order(d=d, D=D, s=s), _trend(False, d, D))
+        message = f"the series is constant after {d} and {D} differences; naive instead"
+        return Fitted(None, asked(panel, "n"), Status.CONSTANT, message)
     best = stepwise(score, limits) if spec.stepwise else exhaustive(score, limits)
     if best is None:
         message = f"no order with d={d}, D={D} could be estimated; naive instead"
-        return Fitted(None, frames[False], Status.NOT_CONVERGED, message)
-    frame = frames[best.const]
-    return gated(Fitted(fit_sarimax(y, frame.X, _order(best, d, D, s)), frame), y)
+        return Fitted(None, asked(panel, "n"), Status.NOT_CONVERGED, message)
+    fit = fit_by(y, frames[best.const].X, _order(best, d, D, s), True)
+    return Fitted(fit, asked(panel, _trend(best.const, d, D)))
 
 
 def differences(spec: AutoARIMA, y: F64, X: F64) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from forecast.models.ar_integrated import Recipe, fit_recipe
 from forecast.models.ar_records import finish
 from forecast.models.ar_spec import CRITERIA
 from forecast.models.baselines import walk
+from forecast.models.computed import Pairs
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Records
 from forecast.models.spec import Model
@@ -153,3 +154,16 @@ def for_regressors(season: int, max_lags: int, ic: str) -> Sequence[Candidate]:
         return [plain]
     dummies = ARX(lags=ic, max_lags=max_lags, seasonal=True, season_length=season)
     return [plain, Specified(dummies)]
+
+
+def for_terms(
+    fourier: Pairs, calendar: Sequence[str], regressors: bool, max_lags: int, ic: str
+) -> Sequence[Candidate]:
+    """AR (ARX where there are regressors) about Fourier and calendar terms, without and with a slope."""
+    if not fourier and not calendar:
+        return []
+    model = ARX if regressors else AR
+    return [
+        Specified(model(lags=ic, max_lags=max_lags, trend=trend, fourier=fourier, calendar=calendar))
+        for trend in ("c", "ct")
+    ]

@@ -27,6 +27,10 @@ _SHORTEST: Final = 8
 # bad luck must not double them.
 _PRIOR_POINTS: Final = 6.0
 
+_NO_FIT: Final = "no model fits the whole series; naive instead"
+_TOO_FEW: Final = "too short to compare models on it; naive instead"
+_SECOND: Final = "the best at the origins did not fit the whole series: the next best"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Table:
@@ -53,26 +57,42 @@ def play(
     h = min(season, _LONGEST_HORIZON) if season > 1 else _PLAIN_HORIZON
     origins = place_origins(panel, h, n_windows, _SHORTEST)
     table = _tabulate(players, [score(partial(_fit, c, jobs), panel, origins, h, jobs) for c in players])
-    k = len(candidates)
-    first = table.handicapped[:k].argmin(axis=0)
-    rival = k + table.mae[k:].argmin(axis=0)
-    at = np.arange(panel.n_series)
-    lost = ~(table.mae[first, at] <= table.mae[rival, at])
-    winner = np.where(lost, rival, first)
-    unknown = ~np.isfinite(table.mae).any(axis=0)
-    winner[unknown] = len(players)
-    parts, places = [], []
-    for j in range(len(players)):
-        rows = np.flatnonzero(winner == j)
-        if rows.size:
-            parts.append(_refit(players[j], j, panel, rows, table, first, jobs))
-            places.append(rows)
-    short = np.flatnonzero(unknown)
-    if short.size:
-        why = dict.fromkeys(range(len(short)), "too short to compare models on it; naive instead")
-        parts.append(fallback(panel, short, np.full(len(short), Status.TOO_SHORT, dtype=np.uint8), why))
-        places.append(short)
+    barred = np.zeros(table.mae.shape, dtype=np.bool_)
+    left, parts, places = np.arange(panel.n_series), [], []
+    while left.size:
+        winner, first = _winners(table, len(candidates), barred)
+        failed = [left[:0]]
+        for j in range(len(players)):
+            rows = left[winner[left] == j]
+            if rows.size:
+                records, ok = _refit(players[j], j, panel, rows, table, first, barred, jobs)
+                barred[j, rows[~ok]] = True
+                failed.append(rows[~ok])
+                if records is not None:
+                    parts.append(records)
+                    places.append(rows[ok])
+        none = left[winner[left] == len(players)]
+        if none.size:
+            parts.append(_without_model(panel, none, barred))
+            places.append(none)
+        left = np.sort(np.concatenate(failed))
     return place(parts, places, panel.n_series)
+
+
+def _winners(table: _Table, k: int, barred: Bool) -> tuple[I64, I64]:
+    """(n,) best player of each series, one more than there are where none can be had; and best candidate."""
+    mae, handicapped = (np.where(barred, np.inf, m) for m in (table.mae, table.handicapped))
+    first, rival = handicapped[:k].argmin(axis=0), k + mae[k:].argmin(axis=0)
+    at = np.arange(mae.shape[1])
+    winner = np.where(mae[first, at] <= mae[rival, at], first, rival)
+    winner[~np.isfinite(mae).any(axis=0)] = len(mae)
+    return winner, first
+
+
+def _without_model(panel: Panel, rows: I64, barred: Bool) -> Records:
+    tried: Bool = np.any(barred[:, rows], axis=0)
+    why = {i: _NO_FIT if failed else _TOO_FEW for i, failed in enumerate(tried.tolist())}
+    return fallback(panel, rows, np.where(tried, Status.FAILED, Status.TOO_SHORT).astype(np.uint8), why)
 
 
 def _fit(player: Candidate, jobs: int, panel: Panel) -> tuple[Records, Bool]:
@@ -87,18 +107,16 @@ def _tabulate(players: Sequence[Candidate], scores: Sequence[Scores]) -> _Table:
 
 
 def _refit(
-    player: Candidate, j: int, panel: Panel, rows: I64, table: _Table, first: I64, jobs: int
-) -> Records:
+    player: Candidate, j: int, panel: Panel, rows: I64, table: _Table, first: I64, barred: Bool, jobs: int
+) -> tuple[Records | None, Bool]:
+    """Return records of the rows that the player fits on all their data, and which of `rows` these are."""
     part = panel if len(rows) == panel.n_series else panel.take(rows)
     records, ok = player.fit(part, jobs)
-    good, bad = np.flatnonzero(ok), np.flatnonzero(~ok)
-    if bad.size:
-        why = dict.fromkeys(range(len(bad)), "the model chosen at the origins did not fit the whole series")
-        spare = fallback(part, bad, np.full(len(bad), Status.FAILED, dtype=np.uint8), why)
-        if not good.size:
-            return spare
-        kept = _refit(player, j, panel, rows[good], table, first, jobs)
-        return place([kept, spare], [good, bad], len(rows))
+    if not ok.all():
+        if not ok.any():
+            return None, ok
+        rows, part = rows[ok], part.take(np.flatnonzero(ok))
+        records, _ = player.fit(part, jobs)
     records = player.publish(records, part, jobs)
     status, notes = records.status.copy(), dict(records.messages)
     if player.baseline:
@@ -110,9 +128,11 @@ def _refit(
             notes[i] = f"{name} had the smaller error inside the training data {gain}"
     else:
         notes = {**part.notes, **notes}
+    for i in np.flatnonzero(barred[:, rows].any(axis=0)).tolist():
+        notes[i] = "; ".join(filter(None, [notes.get(i), _SECOND]))
     count = table.count[j, rows]
     z2 = np.where(np.isfinite(table.z2[j, rows]), table.z2[j, rows], count)
-    return replace(
+    scored = replace(
         records,
         status=status,
         messages=notes,
@@ -120,3 +140,4 @@ def _refit(
         oos_n=count.astype(np.int32),
         oos_coverage=table.inside[j, rows] / np.maximum(count, 1),
     )
+    return scored, ok

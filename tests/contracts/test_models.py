@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import FrozenInstanceError, fields
+from dataclasses import FrozenInstanceError, fields, replace
 from functools import lru_cache
 
 import numpy as np
@@ -11,11 +11,13 @@ import pyarrow as pa
 import pytest
 
 import forecast as fc
+from forecast import online
 from forecast.api.storage import MODELS
+from forecast.api.updating import follow
 from forecast.models.alias import read_alias
 from forecast.models.assemble import take
 from forecast.models.deterministic import deterministic_path
-from forecast.models.filtering import end_state
+from forecast.models.filtering import advance, end_state
 from forecast.models.forecasting import forecast
 from forecast.models.frames import to_panel
 from forecast.models.records import Records, Transform
@@ -40,12 +42,18 @@ VARIANTS = {
     "AR-burg-trend": ("AR", {"lags": 2, "trend": "ct", "method": "burg"}),
     "AR-mle": ("AR", {"lags": 2, "method": "mle"}),
     "AR-yule-walker": ("AR", {"lags": 2, "method": "yule_walker"}),
+    "AR-fourier": ("AR", {"lags": 2, "fourier": {12: 2, 6.5: 1}}),
+    "ARX-fourier": ("ARX", {"lags": 2, "fourier": [[12, 1]], "exog_lags": {"x": [0, 1]}}),
     "ARX-lasso": ("ARX", {"lags": 3, "method": "lasso"}),
+    "AR-seasonal-lags": ("AR", {"lags": "aicc", "max_lags": 3, "seasonal_lags": {12: 1, 7: 2}}),
     "ARIMA-x": ("ARIMA", {"order": (1, 1, 0), "trend": "t"}),
+    "ARIMA-fourier": ("ARIMA", {"order": (1, 0, 0), "fourier": {12: 1, 6.5: 1}}),
+    "ARIMA-seasonal": ("ARIMA", {"order": (0, 1, 1), "seasonal_order": (0, 1, 1), "season_length": 4}),
+    "AutoAR-fourier": ("AutoAR", {"max_lags": 3, "n_windows": 3, "fourier": {12: 1}}),
     "AutoAR-x": ("AutoAR", {"max_lags": 14, "n_windows": 3}),
 }
 CASES = {**{name: (name, arguments) for name, arguments in SMALL.items()}, **VARIANTS}
-WITH_EXOG = {"ARX", "ARX-lasso", "ARIMA-x", "AutoAR-x"}
+WITH_EXOG = {"ARX", "ARX-fourier", "ARX-lasso", "ARIMA-x", "AutoAR-x"}
 CASE = pytest.mark.parametrize("case", CASES)
 COLUMNS = [
     "unique_id", "model", "status", "order", "d", "D", "sigma2", "loglik", "aicc", "min_root",
@@ -442,3 +450,68 @@ def test_several_models_share_one_frame():
     got = model.predict(2, level=80)
     assert list(got.columns[2:]) == ["AR", "AR-lo-80", "AR-hi-80", "Naive", "Naive-lo-80", "Naive-hi-80"]
     assert len(model.report()) == 2 * DF["unique_id"].nunique()
+
+
+def new_panel(case):
+    records = fitted(case).records[0]
+    return follow(records, to_panel(NEW, "MS", columns(case))[0])
+
+
+@CASE
+def test_ticks_one_by_one_are_the_update_and_the_longer_series(case):
+    """1e-10: the filters add the same numbers, of size 20, in another order, over 70 points."""
+    records, new = fitted(case).records[0], new_panel(case)
+    slots, ticks = online.load(records, H), new.values.tolist()  # noqa: PD011  # of a Panel
+    for i in range(new.n_series):
+        for k in range(int(new.indptr[i]), int(new.indptr[i + 1])):
+            online.step(slots, i, ticks[k], {name: float(x[k]) for name, x in new.exog.items()})
+    got, updated = online.unload(slots), fitted(case).update(NEW).records[0]
+    assert got.nobs.tolist() == updated.nobs.tolist()
+    whole, _ = to_panel(LONG, "MS", columns(case))
+    levels, innovations, cov = end_state(replace(records, nobs=updated.nobs), whole)
+    found = np.isin(records.status, (Status.OK, Status.GAPS, Status.GUARDED))
+    for i in np.flatnonzero(found):
+        scale = 1.0 + np.abs(updated.levels[i]).max(initial=0.0)
+        for have in (updated.levels, levels):
+            width = min(have.shape[1], got.levels.shape[1])
+            np.testing.assert_allclose(got.levels[i, :width], have[i, :width], atol=1e-10 * scale)
+        for have in (updated.innovations, innovations):
+            width = min(have.shape[1], got.innovations.shape[1])
+            np.testing.assert_allclose(got.innovations[i, :width], have[i, :width], atol=1e-8 * scale)
+        assert (i in got.state_cov) == (i in updated.state_cov) == (i in cov)
+
+
+def holes(new):
+    """The same points, of which in every other series the first is missing, in the rest the second."""
+    values = np.array(new.values)  # of a Panel
+    for i, first in enumerate(new.indptr[:-1].tolist()):
+        values[first + i % 2] = np.nan
+    return replace(new, values=values)
+
+
+@CASE
+def test_missing_ticks_are_missing_in_the_update_and_the_longer_series(case):
+    """1e-9: rounding of some 70 sums, and the start-up of the MA part, which both filters leave behind."""
+    records, new = fitted(case).records[0], holes(new_panel(case))
+    slots, ticks = online.load(records, H), new.values.tolist()  # noqa: PD011  # of a Panel
+    for i in range(new.n_series):
+        for k in range(int(new.indptr[i]), int(new.indptr[i + 1])):
+            online.step(slots, i, ticks[k], {name: float(x[k]) for name, x in new.exog.items()})
+    got, updated = online.unload(slots), advance(records, new)
+    whole = to_panel(LONG, "MS", columns(case))[0]
+    tail = (whole.indptr[1:, None] + np.array([-2, -1])).ravel()
+    values = np.array(whole.values)  # of a Panel
+    values[tail] = new.values  # noqa: PD011  # of a Panel
+    anew = end_state(replace(records, nobs=updated.nobs), replace(whole, values=values))
+    assert got.state_cov.keys() == updated.state_cov.keys() == anew[2].keys()
+    x = future(LONG, H, case)
+    exog = None if x is None else {name: x[name].to_numpy().reshape(-1, H) for name in ("x", "z")}
+    refiltered = replace(updated, levels=anew[0], innovations=anew[1], state_cov=anew[2])
+    want = forecast(refiltered, H, exog=exog)
+    for moved in (got, updated):
+        have = forecast(moved, H, exog=exog)
+        np.testing.assert_allclose(have.mean, want.mean, rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(have.sd, want.sd, rtol=1e-9)
+    for i in range(new.n_series):
+        given = None if exog is None else {name: path[i] for name, path in exog.items()}
+        np.testing.assert_allclose(online.ahead(slots, i, given), want.mean[i], rtol=1e-9, atol=1e-9)

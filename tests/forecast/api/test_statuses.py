@@ -269,9 +269,10 @@ def test_a_fit_that_does_not_converge(monkeypatch):
             return arima.replace(fit, converged=False)
         return fit
 
-    want = fc.fit(long(GOOD), MODELS["ARIMA"][0], freq="MS").predict(3)
+    model = fc.ARIMA(order=(1, 0, 0), backend="statsmodels")
+    want = fc.fit(long(GOOD), model, freq="MS").predict(3)
     monkeypatch.setattr(arima, "fit_sarimax", fit_sarimax)
-    fitted = fc.fit(long(GOOD), MODELS["ARIMA"][0], freq="MS")
+    fitted = fc.fit(long(GOOD), model, freq="MS")
     table = fitted.report()
     assert table["status"].tolist() == ["not_converged", "ok"]
     assert "converge" in table["message"][0]

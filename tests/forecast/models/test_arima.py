@@ -15,7 +15,7 @@ from forecast.models.forecasting import forecast
 from forecast.models.freq import Freq
 from forecast.models.panel import Panel
 from forecast.models.records import Family
-from forecast.models.sarimax_backend import Order, independent, standardised
+from forecast.models.sarimax import Order, independent, standardised
 from forecast.types import Status
 from tests.oracles import arima as oracle
 

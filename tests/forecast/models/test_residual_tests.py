@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import chdtrc
 from statsmodels.stats.diagnostic import acorr_ljungbox, het_arch
 from statsmodels.stats.stattools import jarque_bera
 
 from forecast.errors import InputError
-from forecast.models.residual_tests import default_lags, residual_tests
+from forecast.models.residual_tests import chi2_p, default_lags, residual_tests
 
 
 def ragged(*series):
@@ -83,3 +84,15 @@ def test_wrong_arguments_are_named():
         residual_tests(*ragged(np.arange(9.0)), lags=0)
     with pytest.raises(InputError, match="df must be >= 0"):
         residual_tests(*ragged(np.arange(9.0)), df=-1)
+
+
+@pytest.mark.parametrize("most", [1, 2, 24, 100, 101])
+def test_the_tail_of_chi_squared_is_scipys(most):
+    """A sum of at most 50 positive terms: 1e-14 of it. Beyond 100 degrees of freedom it is SciPy's own."""
+    rng = np.random.default_rng(0)
+    df = rng.integers(-2, most + 1, 5000)
+    df[:6] = most
+    stat = rng.exponential(size=5000) * np.maximum(df, 1) * rng.choice([0.01, 0.5, 1.0, 5.0], 5000)
+    stat[:6] = [0.0, np.nan, np.inf, 1e-300, 1e4, 1399.0]
+    want = np.where(df > 0, chdtrc(np.maximum(df, 1), stat), np.nan)
+    np.testing.assert_allclose(chi2_p(stat, df), want, rtol=1e-12, atol=1e-200)

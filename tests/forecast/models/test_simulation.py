@@ -5,7 +5,7 @@ from forecast.errors import InputError
 from forecast.models import simulation
 from forecast.models.forecasting import forecast
 from forecast.models.records import Transform
-from forecast.models.simulation import Residuals, bootstrap_intervals, generator, simulate
+from forecast.models.simulation import Residuals, bootstrap_intervals, draw, key_of, simulate
 from tests.oracles import recursion as oracle
 from tests.strategies import make_records
 
@@ -23,7 +23,7 @@ def residuals(*rows):
 def test_a_path_is_the_recursion_on_its_shocks():
     records = ar2(theta=[0.4], innovations=[0.7])
     paths = simulate(records, 6, 3, seed=5)
-    shocks = generator(5, "s0").standard_normal((3, 6)) * np.sqrt(2.0)
+    shocks = draw(key_of(5, "s0"), 0, 3, 6) * np.sqrt(2.0)
     a, b = [0.6, -0.3], [0.4]
     mean = oracle.forecast_path(a, b, [3.0, 1.0], [0.7], np.full(6, 1.0))
     want = [mean + oracle.simulate(a, b, np.zeros(6), e) for e in shocks]
@@ -40,8 +40,24 @@ def test_a_series_gets_the_same_paths_in_any_batch_and_block(monkeypatch):
     assert not np.array_equal(simulate(alone, 4, 6, seed=2)[0], batch[3])
 
 
+@pytest.mark.parametrize("jobs", [2, 3, 7])
+def test_threads_change_no_bit_of_a_path(jobs):
+    records = ar2(9, state_cov={4: np.eye(2)})
+    resid = residuals(*[np.arange(5.0) + i for i in range(9)])
+    for drawn in (None, resid):
+        want = simulate(records, 5, 6, seed=1, resid=drawn, parameters=True)
+        got = simulate(records, 5, 6, seed=1, resid=drawn, parameters=True, jobs=jobs)
+        assert got.tobytes() == want.tobytes()
+    one, more = (bootstrap_intervals(records, 5, (80,), resid, n_paths=20, jobs=k) for k in (1, jobs))
+    assert one.lo.tobytes() == more.lo.tobytes()
+
+
 def test_more_paths_leave_the_first_ones():
     np.testing.assert_array_equal(simulate(ar2(), 4, 50, seed=1)[:, :6], simulate(ar2(), 4, 6, seed=1))
+
+
+def test_a_longer_horizon_leaves_the_first_steps():
+    np.testing.assert_array_equal(simulate(ar2(), 9, 5, seed=1)[..., :4], simulate(ar2(), 4, 5, seed=1))
 
 
 @pytest.mark.parametrize("parameters", [False, True])
@@ -76,7 +92,7 @@ def test_a_series_without_residuals_is_gaussian():
 def test_log_paths_are_positive_and_scaled():
     records = make_records(sigma2=0.1, transform=Transform.LOG, scale=4.0)
     paths = simulate(records, 2, 5, seed=6)
-    z = generator(6, "s0").standard_normal((5, 2)) * np.sqrt(0.1)
+    z = draw(key_of(6, "s0"), 0, 5, 2) * np.sqrt(0.1)
     np.testing.assert_allclose(paths[0], 4.0 * np.exp(z))
 
 

@@ -32,3 +32,14 @@ def test_an_error_in_a_thread_comes_out():
 
     with pytest.raises(ZeroDivisionError):
         over_rows(work, 1000, 2)
+
+
+def test_costly_rows_are_shared_out_one_by_one():
+    blocks, lock = [], threading.Lock()
+
+    def work(first, last):
+        with lock:
+            blocks.append((first, last))
+
+    over_rows(work, 3, 2, least=1)
+    assert sorted(blocks) == [(0, 1), (1, 2), (2, 3)]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from forecast.errors import InputError
 from forecast.models.freq import Freq
 from forecast.models.panel import Panel
-from forecast.models.sarimax_backend import Order, SarimaxFit
+from forecast.models.sarimax import Order, SarimaxFit
 from forecast.selection.auto_arima import (
     AutoARIMA,
     Candidate,

@@ -86,3 +86,32 @@ def test_the_status_found_before_stays_with_the_winner():
     records = play([AR], p, 1, 3)
     assert records.status[0] == Status.RESCALED
     assert records.messages[0] == "kept in units of 8"
+
+
+@dataclass(frozen=True)
+class Shy:
+    """A model that fits short series only: all of them at an origin, none as a whole."""
+
+    model: object
+    longest: int
+    baseline: bool = False
+    handicap: float = 0.1
+
+    def fit(self, panel, jobs):
+        records, ok = self.model.fit(panel, jobs)
+        return records, ok & (panel.lengths <= self.longest)
+
+    def publish(self, records, panel, jobs):
+        return self.model.publish(records, panel, jobs)
+
+
+def test_where_the_winner_does_not_fit_the_whole_series_the_next_best_does():
+    ys = [ar1(n=80), ar1(n=70, seed=1), ar1(n=90, seed=2)]
+    records = play([Shy(AR, 79), AR], panel(*ys), 1, 3)
+    plain = play([AR], panel(*ys), 1, 3)
+    np.testing.assert_array_equal(records.phi, plain.phi)
+    assert (records.status == Status.OK).all()
+    assert list(records.messages) == [0]  # the third is too long at its origins already
+    assert "the next best" in records.messages[0]
+    hopeless = play([Shy(AR, 0)], panel(ys[0]), 1, 3)
+    assert hopeless.status[0] == Status.GUARDED

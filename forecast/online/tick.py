@@ -1,4 +1,4 @@
-"""One tick: the filter of `models/filtering`, in the shape State, Info = step(model, state, y)."""
+"""One tick as a pure function: State, Info = tick(model, state, y), by the filter of `models/filtering`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ import numpy as np
 
 from forecast.errors import InputError
 from forecast.models.assemble import take
-from forecast.models.filtering import equation, move, recursions
+from forecast.models.computed import computed_values, is_computed
+from forecast.models.equations import equation, recursions
+from forecast.models.filtering import move
 from forecast.models.initial_state import Start
 from forecast.models.records import Form, Records, Transform
 from forecast.online.state import Info, State
 
 
-def step(
+def tick(
     records: Records, state: State, i: int, y: float, exog: Mapping[str, float] | None = None
 ) -> tuple[State, Info]:
     """Move one series over one tick.
@@ -61,6 +63,9 @@ def _deterministic(one: Records, state: State, exog: Mapping[str, float]) -> flo
     for j, term in enumerate(one.exog):
         beta = float(one.beta[0, j])
         if beta == 0.0:
+            continue
+        if is_computed(term.name):
+            m += beta * float(computed_values(term.name, one.freq, one.start, np.array([state.t]))[0])
             continue
         if term.lag == 0 and math.isnan(exog.get(term.name, math.nan)):
             raise InputError(f"regressor {term.name!r} is needed at every tick, got {sorted(exog)}")

@@ -16,7 +16,7 @@ from forecast.models.forecasting import forecast
 from forecast.models.freq import Freq
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm, Form, Transform
-from forecast.online import State, init, step
+from forecast.online import State, init, tick
 from tests.strategies import make_records
 
 MODELS = {
@@ -38,7 +38,7 @@ def test_ticks_one_by_one_are_the_same_as_all_at_once(model, y):
     exog = {"a": np.sin(np.arange(len(y))), "b": np.cos(np.arange(len(y)))}
     state = init(records)
     for k, value in enumerate(y):
-        state, info = step(records, state, 0, value, {name: x[k] for name, x in exog.items()})
+        state, info = tick(records, state, 0, value, {name: x[k] for name, x in exog.items()})
         assert (info.z is None) == np.isnan(value)
     new = Panel(np.array(y), np.array([0, len(y)]), records.ids, np.array([100]), Freq("1"), exog)
     want = advance(records, new)
@@ -55,7 +55,7 @@ def test_ticks_one_by_one_are_the_same_as_all_at_once(model, y):
 @pytest.mark.parametrize("model", MODELS)
 def test_a_state_survives_pickle_and_json(model):
     records = make_records(1, **MODELS[model])
-    state, _ = step(records, init(records), 0, float("nan"), {"a": 1.0, "b": 2.0})
+    state, _ = tick(records, init(records), 0, float("nan"), {"a": 1.0, "b": 2.0})
     assert state.cov is not None
     assert pickle.loads(pickle.dumps(state)) == state  # noqa: S301  # our own bytes
     assert State.from_json(json.loads(json.dumps(state.to_json()))) == state
@@ -67,7 +67,7 @@ def test_what_stood_for_the_tick_is_the_forecast_and_forecasting_leaves_the_stat
     before = init(records)
     mean = forecast(records, 1).mean[0, 0]
     assert init(records) == before
-    _, info = step(records, before, 0, 3.0)
+    _, info = tick(records, before, 0, 3.0)
     assert info.mean == pytest.approx(mean, abs=1e-12)
     assert info.f == 0.5
     assert info.z == pytest.approx((3.0 - mean) / np.sqrt(0.5))
@@ -76,7 +76,7 @@ def test_what_stood_for_the_tick_is_the_forecast_and_forecasting_leaves_the_stat
 
 def test_a_tick_by_hand():
     records = make_records(1, phi=[0.5], const=1.0, sigma2=4.0, levels=[2.0])
-    state, info = step(records, init(records), 0, 5.0)
+    state, info = tick(records, init(records), 0, 5.0)
     assert (info.mean, info.z, info.f) == (2.0, 1.5, 4.0)
     assert (state.t, state.levels) == (101, (5.0,))
 
@@ -93,6 +93,6 @@ def test_one_of_several_series_is_named():
 def test_a_missing_regressor_is_refused():
     records = make_records(1, **MODELS["arx"])
     with pytest.raises(InputError, match="'a'"):
-        step(records, init(records), 0, 1.0, {"b": 1.0})
+        tick(records, init(records), 0, 1.0, {"b": 1.0})
     with pytest.raises(InputError, match="'b'"):
-        step(records, init(records), 0, 1.0, {"a": 1.0})
+        tick(records, init(records), 0, 1.0, {"a": 1.0})
