@@ -124,3 +124,9 @@ def test_every_part_hides_the_same(show):
     for url in ("http://ann:geheim@host/x", "http://host/?token=geheim", "http://host/?a=1&Password=geheim"):
         assert "geheim" not in show(url)
         assert "host" in show(url)
+
+
+def test_the_width_of_vectors_is_not_a_setting_but_known():
+    assert load_settings(environ={"FORECAST_SIMD_WIDTH": "4"}) == load_settings(environ={})
+    with pytest.raises(SettingsError, match="write FORECAST_SIMD_WIDTH"):
+        load_settings(environ={"forecast_simd_width": "4"})
