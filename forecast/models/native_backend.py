@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from forecast.kernels.arima_candidates import Effort, Scores, climb_rows
 from forecast.kernels.arima_fit import CONSTANT, FAILED, FITTED, NOT_CONVERGED, TOO_SHORT, Fits, fit_rows
 from forecast.models.arima_estimates import Estimates
 from forecast.models.panel import Panel
@@ -92,6 +93,14 @@ def _room(n: int, k: int, orders: I64, with_cov: bool) -> Fits:
     )  # fmt: skip
 
 
+def _rows_of(out: Fits, at: slice) -> Fits:
+    """Return views of some rows."""
+    return Fits(
+        out.coefficients[at], out.beta[at], out.sigma2[at], out.loglik[at], out.n_used[at], out.used[at],
+        out.cov[at], out.innovations[at], out.innovation_cov[at], out.known[at], out.code[at],
+    )  # fmt: skip
+
+
 def _estimates(out: Fits, orders: I64, asked: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Estimates:
     n = len(orders)
     beta, used = np.zeros((n, len(asked))), np.zeros((n, len(asked)), dtype=np.bool_)
@@ -132,3 +141,61 @@ def _messages(out: Fits, orders: I64) -> dict[int, str]:
             NOT_CONVERGED: f"{order}: the search did not converge; naive instead",
         }[code]
     return messages
+
+
+def climb(
+    panel: Panel, series: I64, orders: I64, trends: I64, near: F64, needed: F64, effort: Effort,
+    fits: Fits | None = None,
+) -> Scores:  # fmt: skip
+    """Maximise the likelihoods of m candidate models within the bound of their roots; on this thread.
+
+    Parameters
+    ----------
+    panel
+        The first and the last point of every series are observed, and regressors finite where it is.
+    series, orders, trends
+        (m,) positions in `panel`; (m, 7) p, d, q, P, D, Q, s; (m,) places in "n", "c", "t", "ct".
+    near
+        (m, c) points to begin at, in the layout of `Scores.point`; NaN in the first place: none.
+    needed
+        (m,) log-likelihoods; a candidate that will not reach its own is given up on the way.
+    fits
+        Written where `effort` asks for estimates; the trend is the same in all rows then.
+    """
+    m = len(series)
+    X = np.zeros((len(panel.exog), len(panel.values)))
+    for j, column in enumerate(panel.exog.values()):
+        X[j] = column
+    width = max(int(orders[:, [0, 2, 3, 5]].sum(axis=1).max(initial=0)), 1)
+    starts = np.full((m, width), np.nan)
+    starts[:, : near.shape[1]] = near[:, :width]
+    out = Scores(
+        np.full(m, np.nan), np.zeros(m, dtype=np.int64), np.zeros(m, dtype=np.int64), np.zeros((m, width)),
+        np.zeros(m, dtype=np.uint8),
+    )  # fmt: skip
+    values, indptr = np.array(panel.values, dtype=np.float64), np.array(panel.indptr)
+    nothing = _room(0, 0, orders[:0], False) if fits is None else fits
+    climb_rows(values, indptr, X, series, trends, orders, starts, needed, effort, 0, m, out, nothing)
+    return out
+
+
+def fit_candidates(
+    panel: Panel, series: I64, orders: I64, trend: str, near: F64, effort: Effort, jobs: int = 1
+) -> Estimates:
+    """Estimate m chosen candidates, with standard errors; see `climb`.
+
+    A model that the bound of the roots holds is at its best within it: its gradient is not zero, and its
+    standard errors are those of the likelihood's curvature there.
+    """
+    m, k, code = len(series), len(panel.exog), _TRENDS[trend]
+    asked = np.array([code % 2 == 1, code >= 2] + [True] * k)
+    out = _room(m, int(asked.sum()), orders, True)
+    out.code[:] = FAILED
+    codes, needed = np.full(m, code), np.full(m, -np.inf)
+
+    def work(first: int, last: int) -> None:
+        at = slice(first, last)
+        climb(panel, series[at], orders[at], codes[at], near[at], needed[at], effort, _rows_of(out, at))
+
+    over_rows(work, m, jobs)
+    return _estimates(out, orders, asked)

@@ -31,7 +31,7 @@ from forecast.models.unit_roots import (
 )
 from forecast.types import F64, I64, Bool
 
-__all__ = ["min_roots", "ndiffs", "nsdiffs", "seasonal_strength", "stationarity_table"]
+__all__ = ["min_roots", "ndiffs", "ndiffs_after", "nsdiffs", "seasonal_strength", "stationarity_table"]
 
 # Seasonal strength above which a seasonal difference forecasts better (Hyndman, on the M3 and M4 data).
 STRENGTH_THRESHOLD = 0.64
@@ -134,6 +134,27 @@ def nsdiffs(
     return D
 
 
+def ndiffs_after(
+    values: F64,
+    indptr: I64,
+    D: I64,
+    season_length: int,
+    alpha: float = 0.05,
+    max_d: int = 2,
+    jobs: int = 1,
+) -> I64:
+    """Return the first differences (n,) that are left to take by KPSS once D (n,) seasonal ones are taken."""
+    d = np.zeros(len(D), dtype=np.int64)
+    for k in range(int(D.max(initial=0)) + 1):
+        rows = np.flatnonzero(k == D)
+        if len(rows):
+            v, p = take(values, indptr, rows)
+            for _ in range(k):
+                v = _difference(v, p, season_length)
+            d[rows] = ndiffs(v, p, alpha=alpha, max_d=max_d, jobs=jobs)
+    return d
+
+
 def stationarity_table(
     panel: Panel, season_length: int, alpha: float = 0.05, jobs: int = 1
 ) -> dict[str, NDArray[Any]]:
@@ -176,7 +197,7 @@ def stationarity_table(
         "pp": pp.stat,
         "pp_p": pp.p,
         "seasonal_strength": seasonal,
-        "d": _after_seasonal(values, indptr, D, season_length, alpha, jobs),
+        "d": ndiffs_after(values, indptr, D, season_length, alpha, jobs=jobs),
         "D": D,
         "min_root": min_roots(values, indptr, season_length, jobs),
         "verdict": _verdict(values, indptr, unit.p, level.p, seen.count, seen.constant, alpha, jobs),
@@ -247,19 +268,6 @@ def _verdict(
         "unit root": ~rejects & ~keeps,
     }
     return np.select(list(cases.values()), list(cases), default="unclear").astype(object)
-
-
-def _after_seasonal(values: F64, indptr: I64, D: I64, season_length: int, alpha: float, jobs: int) -> I64:
-    """Return the first differences that are left to take once D seasonal ones have been taken."""
-    d = np.zeros(len(D), dtype=np.int64)
-    for k in range(int(D.max(initial=0)) + 1):
-        rows = np.flatnonzero(k == D)
-        if len(rows):
-            v, p = take(values, indptr, rows)
-            for _ in range(k):
-                v = _difference(v, p, season_length)
-            d[rows] = ndiffs(v, p, alpha=alpha, jobs=jobs)
-    return d
 
 
 def _difference_p(values: F64, indptr: I64, test: str, trend: str, jobs: int) -> F64:
