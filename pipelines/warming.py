@@ -95,6 +95,8 @@ STEPS: Final[dict[str, Callable[[pd.DataFrame], object]]] = {
     "yule_walker": _fit('AR {"lags": 2, "method": "yule_walker"}'),
     "regression": _fit('ARX {"lags": 2}', 'ARX {"lags": 2, "method": "lasso"}', 'AR {"lags": [1, 3]}'),
     "arima": _fit('ARIMA {"order": [1, 1, 1]}'),
+    "seasonal arima": _fit('ARIMA {"order": [1, 0, 1], "seasonal_order": [0, 1, 1], "season_length": 4}'),
+    "autoarima": _fit('AutoARIMA {"max_p": 1, "max_q": 1, "season_length": 4}'),
     "baselines": _fit("Naive", "Drift", 'SeasonalNaive {"season_length": 4}'),
     "everything else": _rest,
 }

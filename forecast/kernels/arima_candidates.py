@@ -16,20 +16,19 @@ from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.arima_data import Regression, prepare
 from forecast.kernels.arima_fit import FAILED, FITTED, Fits, _write
 from forecast.kernels.arma_buffers import Data, pad_of, places
-from forecast.kernels.arma_polynomial import Shape, shape_of
-from forecast.kernels.arma_search import (
-    DERIVATIVES,
+from forecast.kernels.arma_neighbours import (
     DONE,
     PHASE,
     RUN,
+    RUNS,
     Search,
-    advance,
-    begin,
     place_point,
     search_space,
     values_at,
 )
-from forecast.kernels.arma_start import hannan_rissanen, plain_starts
+from forecast.kernels.arma_polynomial import Shape, shape_of
+from forecast.kernels.arma_search import DERIVATIVES, advance, begin
+from forecast.kernels.arma_start import starting_points
 from forecast.kernels.simd import buffer
 from forecast.types import F64, I64, U8
 
@@ -88,16 +87,12 @@ class Climb(NamedTuple):
 
 @kernel
 def _write_starts(shape: Shape, data: Data, at: Search, climb: Climb, near: F64, nearest: float) -> int:
-    """Write plain starts, the point of an earlier model (NaN: none) and Hannan-Rissanen; count them."""
+    """Write plain starts, in place of the last one the point of an earlier model (NaN: none); count them."""
     pad = data.columns.shape[1] - data.n
-    count = plain_starts(shape, at.points)
+    count = starting_points(shape, data.columns[-1, pad:], False, at.points, at.family)
     if not np.isnan(near[0]):
         for i in range(shape.n_arma):
-            at.points[count - 1, i] = min(max(near[i], -nearest), nearest)
-    own = np.zeros(shape.n_arma)
-    if hannan_rissanen(shape, data.columns[-1, pad:], own):
-        at.points[count, :] = own
-        count += 1
+            at.points[count - 2, i] = min(max(near[i], -nearest), nearest)  # Hannan-Rissanen is the last
     for row in range(count):
         climb.starts[row, :] = at.points[row]
     return count
@@ -127,7 +122,9 @@ def _seed(at: Search, climb: Climb, n: int) -> int:
     at.points[0, :] = climb.starts[climb.state[4 + run]]
     at.values[0] = climb.values[run]
     count = begin(at, 1, n)
-    at.mode[RUN] = 1  # runs are counted here
+    # Runs are counted here: this is the last one there, with no end to compare it with.
+    at.mode[RUN] = RUNS - 1
+    at.kept[:] = np.inf
     climb.state[0], climb.state[2] = _CLIMBING, 0
     return count
 

@@ -6,6 +6,7 @@ Software 27(3), sec. 3.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
@@ -17,6 +18,7 @@ from forecast.models.arima import check_backend, over_series
 from forecast.models.arima_estimates import Estimates, Fitted, stacked
 from forecast.models.arima_records import asked, design, records_of
 from forecast.models.certificate import certify
+from forecast.models.computed import Pairs, settle_terms, terms_of, with_computed
 from forecast.models.panel import Panel
 from forecast.models.records import Family, Records
 from forecast.models.sarimax import Order, SarimaxFit, differenced
@@ -85,6 +87,8 @@ class AutoARIMA:
         backend: it fits every candidate to the end.
     truncate
         Score candidates on this many of the last points; None: on all. The chosen one is fitted to all.
+    fourier, calendar
+        Further regressors that follow from the time, as in `ARIMA`.
     backend
         "native", or "statsmodels": the slow reference.
 
@@ -116,10 +120,13 @@ class AutoARIMA:
     allow_drift: bool = True
     approximation: bool | None = None
     truncate: int | None = None
+    fourier: Mapping[float, int] | Pairs = ()
+    calendar: Sequence[str] = ()
     backend: str = "native"
     alias: str = "AutoARIMA"
 
     def __post_init__(self) -> None:
+        settle_terms(self)
         check_backend(self.backend)
         check_choice("ic", self.ic, CRITERIA)
         if self.season_length is not None:
@@ -141,7 +148,8 @@ class AutoARIMA:
 
     def fit(self, panel: Panel, jobs: int = 1) -> Records:
         """Fit every series; see `Model.fit`. Tens of candidates a series, about 13 ms for 100 months."""
-        found = triage(panel)
+        panel = with_computed(panel, terms_of(self))
+        found = triage(panel, jobs=jobs)
         rows = np.flatnonzero(found.status < Status.GUARDED)
         some = replace(panel, values=found.values).take(rows) if rows.size else panel
         estimates = _choose(self, some, jobs) if rows.size else stacked([])

@@ -49,6 +49,7 @@ VARIANTS = {
     "ARIMA-x": ("ARIMA", {"order": (1, 1, 0), "trend": "t"}),
     "ARIMA-fourier": ("ARIMA", {"order": (1, 0, 0), "fourier": {12: 1, 6.5: 1}}),
     "ARIMA-seasonal": ("ARIMA", {"order": (0, 1, 1), "seasonal_order": (0, 1, 1), "season_length": 4}),
+    "AutoARIMA-fourier": ("AutoARIMA", {"max_p": 1, "max_q": 1, "fourier": {12: 1}}),
     "AutoAR-fourier": ("AutoAR", {"max_lags": 3, "n_windows": 3, "fourier": {12: 1}}),
     "AutoAR-x": ("AutoAR", {"max_lags": 14, "n_windows": 3}),
 }

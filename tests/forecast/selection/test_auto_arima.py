@@ -201,3 +201,14 @@ def test_hopeless_series_fall_back():
 def test_values_without_a_meaning_are_refused(arguments):
     with pytest.raises(InputError, match=next(iter(arguments))):
         AutoARIMA(**arguments)
+
+
+def test_waves_and_the_calendar_are_regressors_that_nobody_supplies():
+    rng = np.random.default_rng(4)
+    t = np.arange(200)
+    panel = _panel(5.0 * np.sin(2.0 * np.pi * t / 7.3) + rng.normal(size=200))
+    plain, waves = AutoARIMA(max_p=2, max_q=2), AutoARIMA(max_p=2, max_q=2, fourier={7.3: 1})
+    assert _aicc(waves.fit(panel)) < _aicc(plain.fit(panel)) - 20.0
+    assert len(waves.fit(panel).exog) == 2
+    with pytest.raises(InputError, match="fourier"):
+        AutoARIMA(fourier={7.3: 0})
