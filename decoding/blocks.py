@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Final
 
 from decoding.errors import DecodingError
+
+BLOCK_SIZE: Final = 32
+"""Tokens of a block where nobody says: short beginnings can be shared, and tables stay short."""
 
 
 class BlockError(DecodingError):
@@ -58,7 +61,3 @@ class BlockPool:
         if not self._users[block]:
             self._free.append(block)
         return self._users[block]
-
-    def held(self) -> Iterator[tuple[int, int]]:
-        """(block, users) of what is in use."""
-        return ((block, n) for block, n in enumerate(self._users) if n)

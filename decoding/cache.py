@@ -12,8 +12,10 @@ go first: so what is evicted never has a child in memory, and what is forgotten 
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from collections.abc import Sequence as Ids
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -158,8 +160,16 @@ class KVCache:
         The last token is always left to compute: its logits are wanted.
         """
         sequence = Sequence(row)
-        if not self._share:
-            return sequence
+        if self._share:
+            try:
+                self._take_over(ids, sequence)
+            except BaseException:
+                self.close(sequence)
+                raise
+            self.stats.hit_tokens += len(sequence)
+        return sequence
+
+    def _take_over(self, ids: Ids[int], sequence: Sequence) -> None:
         node, end, size = self._root, len(ids) - 1, self.block_size
         while len(sequence) + size <= end:
             start = len(sequence)
@@ -171,8 +181,6 @@ class KVCache:
             sequence.ids.extend(child.ids)
             node = child
         self._copy_partly(node, ids[len(sequence) : end], sequence)
-        self.stats.hit_tokens += len(sequence)
-        return sequence
 
     def room(self, sequence: Sequence) -> int:
         """How many tokens more the sequence could get."""
@@ -228,7 +236,7 @@ class KVCache:
             block = self._find(keep=node)
             if block is None:
                 return False
-            self._read(node, block)
+            self._fill(block, partial(self._read, node, block))
             self._forget_room(node)
             self._own(node, block)
             self.stats.restored_blocks += 1
@@ -248,6 +256,14 @@ class KVCache:
         node = self._node_of.get(block)
         if self.pool.release(block) == 1 and node is not None:
             self._cold[node] = None
+
+    def _fill(self, block: int, write: Callable[[], None]) -> None:
+        """Write to a block just taken; if that fails, give it back."""
+        try:
+            write()
+        except BaseException:
+            self.pool.release(block)
+            raise
 
     def _read(self, node: Node, block: int) -> None:
         self.store.write_block(block, self._file.load(node.room))
@@ -271,17 +287,17 @@ class KVCache:
         in_memory = source.block >= 0
         if in_memory:
             self._acquire(source)  # or making room for the copy might evict it
-        block = self._find(keep=source)
-        if block is not None:
+        try:
+            block = self._find(keep=source)
+            if block is not None:
+                copy = partial(self.store.copy_block, source.block, block)
+                self._fill(block, copy if in_memory else partial(self._read, source, block))
+                self.stats.copied_blocks += 1
+                sequence.put(len(sequence.blocks), block)
+                sequence.ids.extend(ids[:length])
+        finally:
             if in_memory:
-                self.store.copy_block(source.block, block)
-            else:
-                self._read(source, block)
-            self.stats.copied_blocks += 1
-            sequence.put(len(sequence.blocks), block)
-            sequence.ids.extend(ids[:length])
-        if in_memory:
-            self._release(source.block)
+                self._release(source.block)
 
     def _must_copy(self, sequence: Sequence) -> bool:
         """Whether the next token would be written to a block that another sequence holds too."""
@@ -292,7 +308,7 @@ class KVCache:
     def _own_tail(self, sequence: Sequence) -> None:
         index = len(sequence.path)
         shared, block = sequence.blocks[index], self._take()
-        self.store.copy_block(shared, block)
+        self._fill(block, partial(self.store.copy_block, shared, block))
         self._release(shared)
         sequence.put(index, block)
         self.stats.copied_blocks += 1
@@ -321,18 +337,20 @@ class KVCache:
         """Take a block, if need be that of the coldest node; the file goes on holding `keep`."""
         block = self.pool.take()
         if block is None and self._cold:
-            self._evict(self._cold.popitem(last=False)[0], keep)
+            coldest = next(iter(self._cold))
+            self._evict(coldest, keep)
+            del self._cold[coldest]
             block = self.pool.take()
         return block
 
     def _evict(self, node: Node, keep: Node | None) -> None:
-        self.stats.evicted_blocks += 1
         if self._spill is not None and self._make_room(keep):
             node.room = self._spill.store(self.store.read_block(node.block))
             self._spilled[node] = None
             self.stats.spilled_blocks += 1
         else:
             self._detach(node)
+        self.stats.evicted_blocks += 1
         del self._node_of[node.block]
         self.pool.release(node.block)
         node.block = -1

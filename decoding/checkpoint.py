@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from decoding.config import ModelConfig
+from decoding.config import ModelConfig, read_object
 from decoding.errors import CheckpointError
 from decoding.step import F32
 from forecast.errors import nearest
@@ -19,6 +20,7 @@ from forecast.errors import nearest
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+_LONGEST_NAME = 255
 _READABLE = ("F32", "F16", "BF16")
 
 
@@ -38,16 +40,12 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise CheckpointError(f"no such folder: {folder}")
+        if not is_there(self.folder, Path.is_dir):
+            raise CheckpointError(f"no such folder: {str(folder)!r}")
         self.config = ModelConfig.from_folder(self.folder)
         self._files: dict[str, Any] = {}
         self._file_of = self._shards()
-
-    @property
-    def names(self) -> list[str]:
-        """Names of all tensors, sorted."""
-        return sorted(self._file_of)
+        self._refuse_more_layers()
 
     def __contains__(self, name: str) -> bool:
         return name in self._file_of
@@ -81,29 +79,46 @@ class Checkpoint:
 
     def _shards(self) -> dict[str, str]:
         """Open all files, and say which holds which tensor."""
-        if not (self.folder / INDEX).is_file():
+        index = read_object(self.folder / INDEX)
+        if index is None:
             path = str(self.folder / WEIGHTS)
             return dict.fromkeys(self._open(path), path)
-        try:
-            index = json.loads((self.folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-            placed = {str(name): str(self.folder / file) for name, file in index.items()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as fault:
-            raise CheckpointError(f"{self.folder / INDEX} cannot be read: {fault}") from fault
+        if not isinstance(files := index.get("weight_map"), dict):
+            raise CheckpointError(f"{INDEX} cannot be read: it has no weight_map")
+        for file in files.values():  # before any is opened
+            if not isinstance(file, str) or Path(file).name != file or len(file) > _LONGEST_NAME:
+                raise CheckpointError(f"{INDEX} points outside the folder: {ascii(file)[:100]}")
+        placed = {name: str(self.folder / file) for name, file in files.items()}
         inside = {path: set(self._open(path)) for path in sorted(set(placed.values()))}
         for name, path in placed.items():
-            if Path(path).parent != self.folder:
-                raise CheckpointError(f"{INDEX} points outside the folder: {path}")
             if name not in inside[path]:
                 raise CheckpointError(f"{path} has no tensor {name!r}, which {INDEX} promises")
         return placed
 
+    def _refuse_more_layers(self) -> None:
+        """Refuse weights of layers that `config.json` does not speak of: without them it is another model."""
+        for name in self._file_of:
+            layer = re.match(r"model\.layers\.([0-9]{1,9})\.", name)
+            if layer is not None and int(layer[1]) >= self.config.n_layers:
+                raise CheckpointError(
+                    f"there is a tensor {name!r}, config.json speaks of {self.config.n_layers} layers"
+                )
+
     def _open(self, path: str) -> list[str]:
-        if not Path(path).is_file():
-            raise CheckpointError(f"no weights at {path}")
+        if not is_there(Path(path), Path.is_file):
+            raise CheckpointError(f"no weights at {path!r}")
         with _safetensors(path):
             self._files[path] = file = safe_open(path, framework="np")
             names: list[str] = list(file.keys())  # type: ignore[no-untyped-call]  # a class of Rust
             return names
+
+
+def is_there(path: Path, kind: Callable[[Path], bool]) -> bool:
+    """Whether there is a file, or a folder, of a name that may be none at all."""
+    try:
+        return kind(path)
+    except (OSError, ValueError):  # too long, a NUL, half a character
+        return False
 
 
 @contextmanager

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import Final
 
-from decoding.errors import ParamError
+from decoding.bounds import whole_number
+from decoding.errors import DecodingError
+
+MOST_THREADS: Final = 1024
+
+
+class CrewError(DecodingError):
+    """The threads cannot be used any more."""
 
 
 class Crew:
@@ -16,13 +24,12 @@ class Crew:
     Raises
     ------
     ParamError
-        Fewer than one thread.
+        Not a whole number from 1 to 1024.
     """
 
     def __init__(self, n_threads: int) -> None:
-        if n_threads < 1:
-            raise ParamError("threads", n_threads, "be at least 1")
-        self.n_threads = n_threads
+        self.n_threads = whole_number("threads", n_threads, most=MOST_THREADS)
+        self._broken = False
         self._work: Callable[[int], object] | None = None
         self._faults: list[BaseException] = []
         self._done = threading.Semaphore(0)
@@ -35,18 +42,31 @@ class Crew:
             thread.start()
 
     def run(self, work: Callable[[int], object]) -> None:
-        """Call ``work(i)`` in every thread i, and return when all are through."""
+        """Call ``work(i)`` in every thread i, and return when all are through.
+
+        Where the caller's own part raises, or a signal's handler does meanwhile, the others may still be at
+        theirs: they can be ended then, not be sent to work again.
+
+        Raises
+        ------
+        CrewError
+            An earlier run ended that way.
+        """
+        if self._broken:
+            raise CrewError("the threads were interrupted at their work: close the model, and load it again")
+        self._broken = True
         self._work = work
         for go in self._go:
             go.release()
         work(0)
         for _ in self._go:
             self._done.acquire()
+        self._broken = False
         if self._faults:
             raise self._faults.pop()
 
     def close(self) -> None:
-        """End the threads; a second call does nothing."""
+        """End the threads, when they are through; a second call does nothing."""
         self._work = None
         for go in self._go:
             go.release()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -12,11 +12,22 @@ from typing import Any
 
 import numpy as np
 
+from decoding.bounds import check_batch, whole_number
 from decoding.cache import KVCache
 from decoding.detokenizer import Detokenizer
-from decoding.errors import DecodingError, InputError, ParamError
-from decoding.output import FinishReason, Output, Piece
-from decoding.prompts import Prompt, check_against, check_context, is_one, output_limit, prompt_ids
+from decoding.errors import DecodingError, InputError
+from decoding.interrupts import deferred
+from decoding.output import FinishReason, Output
+from decoding.prompts import (
+    Prompt,
+    check_against,
+    check_context,
+    each_prompt,
+    is_one,
+    output_limit,
+    params_for,
+    prompt_ids,
+)
 from decoding.request import Request
 from decoding.sampling.logprobs import token_logprobs
 from decoding.sampling.params import SamplingParams
@@ -25,6 +36,7 @@ from decoding.scheduler import Scheduler, Work
 from decoding.spill import SpillFile
 from decoding.step import F32, StepBatch, StepModel
 from decoding.stopping import StopRules
+from decoding.stream import Stream
 from decoding.tokenizer import Tokenizer
 
 
@@ -56,6 +68,8 @@ class Engine:
     ------
     ParamError
         Names the parameter.
+    MemoryPlanError
+        The folder has no room for the cold blocks.
     """
 
     def __init__(
@@ -75,18 +89,14 @@ class Engine:
         self.model = model
         self.tokenizer = tokenizer
         self.eos_ids = tuple(model.config.eos_ids if eos_ids is None else eos_ids)
+        for token in self.eos_ids:
+            whole_number("eos_ids", token, 0, model.config.vocab - 1)
         self.context = check_context(model.config.context if context is None else context, model.config)
-        if max_batch < 1:
-            raise ParamError("max_batch", max_batch, "be at least 1")
-        if token_budget < max_batch:
-            raise ParamError("token_budget", token_budget, f"be at least max_batch, {max_batch}")
-        if spill_blocks < 0:
-            raise ParamError("spill_blocks", spill_blocks, "be at least 0")
+        check_batch(max_batch, token_budget, spill_blocks)
         self._spill = SpillFile(model.block_bytes, spill_blocks, spill_folder) if spill_blocks else None
         self.cache = KVCache(model, self._spill, share=share_prefixes)
-        self.scheduler = Scheduler(
-            self.cache, max_batch, token_budget, max_blocks=self.cache.blocks_for(self.context)
-        )
+        most = min(self.cache.blocks_for(self.context), model.n_blocks)
+        self.scheduler = Scheduler(self.cache, max_batch, token_budget, max_blocks=most)
         self._clock = clock
 
     @classmethod
@@ -104,7 +114,7 @@ class Engine:
         InputError, MemoryPlanError
             The prompt or a parameter cannot be used; nothing was taken.
         """
-        params = SamplingParams() if params is None else params
+        (params,) = params_for(params, 1)
         vocab = self.model.config.vocab
         check_against(params, vocab, self.tokenizer)
         ids = prompt_ids(prompt, self.tokenizer, vocab, self.context)
@@ -136,26 +146,24 @@ class Engine:
         return request
 
     def step(self) -> list[Request]:
-        """Run the model once; returns the requests that got a token, or ended."""
-        now = self._clock()
-        moved = self.scheduler.late(now)
-        for request in moved:
-            self._end(request, FinishReason.DEADLINE)
-        work = self.scheduler.plan(now)
-        if work:
-            logits = self.model.step(_pack(work, self.scheduler.block_table))
-            for item in work:
-                self.cache.advance(item.request.held, item.request.tokens[item.start : item.stop])
-            wanting = [item.request for item in work if item.wants_logits]
-            for request, row in zip(wanting, logits, strict=True):
-                self._choose(request, row)
-            moved += wanting
-        return moved
+        """Run the model once; returns the requests that got a token, or ended.
+
+        Ctrl-C acts when the step is through, so that the engine can go on.
+        """
+        with deferred():
+            return self._step()
 
     def abort(self, request: Request) -> None:
-        """Give a request up; it ends with what it has."""
-        if not request.finished:
-            self._end(request, FinishReason.ABORTED)
+        """Give a request up; it ends with what it has.
+
+        Raises
+        ------
+        InputError
+            The request is another engine's.
+        """
+        if not request.finished and not self.scheduler.has(request):
+            raise InputError("a request can be aborted by its own engine only")
+        self._give_up([request])
 
     def generate(
         self,
@@ -180,31 +188,34 @@ class Engine:
             the reason in `error`, and the others are answered.
         """
         requests = self._submit_all(prompts, params)
-        with self._following(requests), _bar(progress, len(requests)) as advance:
-            waiting = {request for request in requests if isinstance(request, Request)}
-            advance(len(requests) - len(waiting))
-            while waiting:
-                self.step()
-                done = {request for request in waiting if request.finished}
-                waiting -= done
-                advance(len(done))
+        try:
+            with _bar(progress, len(requests)) as advance:
+                waiting = {request for request in requests if isinstance(request, Request)}
+                advance(len(requests) - len(waiting))
+                while waiting:
+                    self.step()
+                    done = {request for request in waiting if request.finished}
+                    waiting -= done
+                    advance(len(done))
+        finally:
+            self._give_up(requests)
         return [request.output() if isinstance(request, Request) else request for request in requests]
 
     def stream(
         self,
         prompts: Prompt | Sequence[Prompt],
         params: SamplingParams | Sequence[SamplingParams] | None = None,
-    ) -> Iterator[Piece]:
+    ) -> Stream:
         """Answer prompts piece by piece, as they come; each ends with a piece that holds the whole answer.
 
-        Requests are given up when the iterator is closed early.
+        Requests are given up when the stream is closed early, or dropped.
 
         Raises
         ------
         InputError, MemoryPlanError
             As for `generate`, before the first piece.
         """
-        return self._pieces(self._submit_all(prompts, params))
+        return Stream(self._submit_all(prompts, params), self.step, self._give_up)
 
     def close(self) -> None:
         """Close the model and the file of cold blocks."""
@@ -224,79 +235,64 @@ class Engine:
         self, prompts: Prompt | Sequence[Prompt], params: SamplingParams | Sequence[SamplingParams] | None
     ) -> list[Request | Output]:
         alone = is_one(prompts)
-        listed: Sequence[Any] = [prompts] if alone else prompts
-        if params is None or isinstance(params, SamplingParams):
-            settings: Sequence[SamplingParams | None] = [params] * len(listed)
-        else:
-            settings = params
-        if len(settings) != len(listed):
-            raise InputError(
-                f"{len(listed)} prompts need one SamplingParams, or as many; got {len(settings)}"
-            )
+        listed = [prompts] if alone else each_prompt(prompts)
         requests: list[Request | Output] = []
-        for prompt, setting in zip(listed, settings, strict=True):
-            try:
-                requests.append(self.submit(prompt, setting))
-            except DecodingError as error:
-                if alone:
-                    raise
-                requests.append(Output((), None, FinishReason.REFUSED, error=str(error)))
+        try:
+            for prompt, setting in zip(listed, params_for(params, len(listed)), strict=True):
+                with deferred():  # or a request might be queued that nobody knows
+                    requests.append(self._submit_or_refuse(prompt, setting, alone))
+        except BaseException:
+            self._give_up(requests)
+            raise
         return requests
 
-    def _pieces(self, requests: list[Request | Output]) -> Iterator[Piece]:
-        with self._following(requests):
-            index = {}
-            for i, request in enumerate(requests):
-                if isinstance(request, Request):
-                    index[request] = i
-                else:
-                    yield Piece(i, (), "", request)
-            shown = dict.fromkeys(index, 0)
-            while index:
-                moved = [r for r in index if r.finished or r.n_output > shown[r]]  # by whoever made the step
-                if not moved:
-                    self.step()
-                for request in moved:
-                    new = tuple(request.tokens[request.prompt_length + shown[request] :])
-                    shown[request] += len(new)
-                    output = request.output() if request.finished else None
-                    yield Piece(index[request], new, request.rules.show(), output)
-                    if output is not None:  # the request itself may have ended while the caller had the piece
-                        del index[request]
+    def _submit_or_refuse(self, prompt: Any, params: SamplingParams, alone: bool) -> Request | Output:  # noqa: ANN401  # may be anything yet
+        try:
+            return self.submit(prompt, params)
+        except DecodingError as error:
+            if alone:
+                raise
+            return Output((), None, FinishReason.REFUSED, error=str(error))
 
-    def _following(self, requests: list[Request | Output]) -> _Following:
-        return _Following(self, [request for request in requests if isinstance(request, Request)])
+    def _step(self) -> list[Request]:
+        now = self._clock()
+        moved = self.scheduler.late(now)
+        for request in moved:
+            self._end(request, FinishReason.DEADLINE)
+        work = self.scheduler.plan(now)
+        if work:
+            logits = self.model.step(_pack(work, self.scheduler.block_table))
+            for item in work:
+                self.cache.advance(item.request.held, item.request.tokens[item.start : item.stop])
+            wanting = [item.request for item in work if item.wants_logits]
+            for request, row in zip(wanting, logits, strict=True):
+                self._choose(request, row)
+            moved += wanting
+        return moved
+
+    def _give_up(self, requests: Sequence[Request | Output]) -> None:
+        """End those that have not ended."""
+        with deferred():
+            for request in requests:
+                if isinstance(request, Request) and not request.finished:
+                    self._end(request, FinishReason.ABORTED)
 
     def _choose(self, request: Request, logits: F32) -> None:
         """Give a request its next token; what goes wrong ends this request alone."""
         try:
             token = request.sampler.sample(logits, request.tokens, request.prompt_length)
-        except DecodingError as error:
-            self._end(request, FinishReason.FAILED, str(error))
-            return
-        if request.params.logprobs is not None:
-            request.logprobs.append(token_logprobs(logits, token, request.params.logprobs))
-        request.add(token, self._clock())
+            if request.params.logprobs is not None:
+                request.logprobs.append(token_logprobs(logits, token, request.params.logprobs))
+            request.add(token, self._clock())
+        except Exception as error:  # whatever it is, the others have their tokens
+            said = str(error) if isinstance(error, DecodingError) else f"{type(error).__name__}: {error}"
+            self._end(request, FinishReason.FAILED, said)
         if request.finished:
             self.scheduler.drop(request)
 
     def _end(self, request: Request, reason: FinishReason, error: str | None = None) -> None:
         self.scheduler.drop(request)
         request.end(reason, self._clock(), error)
-
-
-class _Following:
-    """Gives up what is unfinished of some requests, however the block ends."""
-
-    def __init__(self, engine: Engine, requests: list[Request]) -> None:
-        self._engine, self._requests = engine, requests
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, *_: object) -> None:
-        for request in self._requests:
-            self._engine.abort(request)
 
 
 def _bar(wanted: bool | None, total: int) -> Any:  # noqa: ANN401  # a context manager either way

@@ -10,9 +10,10 @@ DecodingError
 |-- UnsupportedError        a feature that the back end does not have
 |-- NothingLeftError        every token is forbidden, or the logits are not numbers (`sampling.sampler`)
 |-- StageError              a process of a pipeline failed or died (`pipeline`)
+|-- CrewError               the threads of a model were interrupted at their work (`crew`)
 `-- BlockError              a bug of ours in counting blocks (`blocks`)
 
-A bad request never harms the others: it is refused before it takes anything.
+A bad request never harms the others: it is refused before it takes anything, or ends alone.
 """
 
 from __future__ import annotations
@@ -20,9 +21,6 @@ from __future__ import annotations
 
 class DecodingError(Exception):
     """Base of every error raised by `decoding`; catch this one to catch all."""
-
-    retriable: bool = False
-    """True when the same call can succeed later without a change of input."""
 
 
 class InputError(DecodingError, ValueError):

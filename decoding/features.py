@@ -38,10 +38,16 @@ FEATURES: Final[dict[str, dict[str, str]]] = {
 """Feature, then back end, then "" or why it is not there."""
 
 
+def choices(what: str) -> list[str]:
+    """List the precisions that some back end has: of "weights", or of "kv"."""
+    return [name.removeprefix(f"{what} ") for name in FEATURES if name.startswith(f"{what} ")]
+
+
 def check_backend(backend: str) -> None:
     """Raise ParamError for a back end that is not known."""
     if backend not in BACKENDS:
-        raise ParamError("backend", backend, f"be one of {', '.join(BACKENDS)}{nearest(backend, BACKENDS)}")
+        close = nearest(str(backend), BACKENDS)
+        raise ParamError("backend", backend, f"be one of {', '.join(BACKENDS)}{close}")
 
 
 def require(backend: str, feature: str) -> None:

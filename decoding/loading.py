@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import json
 import os
+import time
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-from decoding.config import ModelConfig
+from decoding.blocks import BLOCK_SIZE
+from decoding.bounds import check_batch, whole_number
+from decoding.config import ModelConfig, check_ids, read_object, token_ids
+from decoding.crew import MOST_THREADS
 from decoding.engine import Engine
 from decoding.errors import CheckpointError, ParamError
-from decoding.features import BACKENDS, require
+from decoding.features import BACKENDS, choices, require
 from decoding.memory import MemoryPlan, available_bytes, plan_memory
 from decoding.prompts import check_context
 from decoding.step import StepModel
 from decoding.tokenizer import Tokenizer
 
 _MODELS: Final = {"numba": ("decoding.numba_model", "NumbaModel"), "ort": ("decoding.ort", "OrtModel")}
-
-BLOCK_SIZE: Final = 32
-"""Tokens of a block: small enough to share short beginnings, large enough to keep tables short."""
 
 
 def load_engine(
@@ -36,7 +37,11 @@ def load_engine(
     max_batch: int = 16,
     kv_tokens: int | None = None,
     spill_blocks: int = 0,
-    **settings: Any,  # noqa: ANN401  # those of Engine
+    spill_folder: str | Path | None = None,
+    eos_ids: Sequence[int] | None = None,
+    token_budget: int = 512,
+    share_prefixes: bool = True,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Engine:
     """Load a checkpoint from a local folder in the format of Hugging Face.
 
@@ -62,10 +67,10 @@ def load_engine(
         Most requests at once.
     kv_tokens
         Tokens that the KV cache holds in all; None: `max_batch` whole contexts.
-    spill_blocks
-        Cold blocks that a file may hold.
-    settings
-        What else `Engine` takes.
+    eos_ids
+        Ends of sequence; None: those of `generation_config.json`, or of `config.json`.
+    spill_blocks, spill_folder, token_budget, share_prefixes, clock
+        As for `Engine`.
 
     Raises
     ------
@@ -75,29 +80,25 @@ def load_engine(
         More than fits into the memory there is; nothing was read but `config.json`.
     """
     config = ModelConfig.from_folder(path)
-    check_features(backend, config, weights, kv, spill_blocks > 0)
+    check_features(backend, config, weights, kv, spill_blocks != 0)
+    check_batch(max_batch, token_budget, spill_blocks)
     context = check_context(config.context if context is None else context, config)
-    plan = plan_engine(
-        config, weights=weights, kv=kv, context=context, max_batch=max_batch, kv_tokens=kv_tokens
-    )
-    plan.check(available_bytes())
+    settings: dict[str, Any] = {"context": context, "max_batch": max_batch}
+    whole_number("processes", processes, most=config.n_layers)
+    threads = n_cores() if threads is None else whole_number("threads", threads, most=MOST_THREADS)
+    plan_engine(config, weights=weights, kv=kv, kv_tokens=kv_tokens, **settings).check(available_bytes())
     known = find_tokenizer(path, tokenizer, config)
-    sizes = {
-        "weights": weights,
-        "kv": kv,
-        "threads": n_cores() if threads is None else threads,
-        "block_size": BLOCK_SIZE,
-        "n_blocks": n_blocks_for(context, max_batch, kv_tokens),
-    }
-    return Engine(
-        open_model(path, backend, processes, **sizes),
-        known,
-        eos_ids=eos_ids(path, config),
-        context=context,
-        max_batch=max_batch,
-        spill_blocks=spill_blocks,
-        **settings,
-    )
+    ends = find_eos_ids(path, config) if eos_ids is None else eos_ids
+    settings |= {"eos_ids": ends, "token_budget": token_budget, "clock": clock}
+    settings |= {"share_prefixes": share_prefixes, "spill_blocks": spill_blocks, "spill_folder": spill_folder}
+    n_blocks = n_blocks_for(context, max_batch, kv_tokens)
+    sizes = {"weights": weights, "kv": kv, "threads": threads, "block_size": BLOCK_SIZE, "n_blocks": n_blocks}
+    model = open_model(path, backend, processes, **sizes)
+    try:
+        return Engine(model, known, **settings)
+    except BaseException:
+        model.close()
+        raise
 
 
 def plan_engine(
@@ -166,19 +167,16 @@ def check_feature(backend: str, feature: str) -> None:
         By name.
     """
     what, _, value = feature.partition(" ")
-    choices = {"weights": ("fp32", "int8", "int4"), "kv": ("fp32", "int8")}.get(what)
-    if choices is not None and value not in choices:
-        raise ParamError(what, value, f"be one of {', '.join(choices)}")
+    if value not in choices(what):
+        raise ParamError(what, value, f"be one of {', '.join(choices(what))}")
     require(backend, feature)
 
 
 def n_blocks_for(context: int, max_batch: int, kv_tokens: int | None) -> int:
     """Blocks for that many tokens, or for a whole context of every request."""
-    if kv_tokens is not None and kv_tokens < 1:
-        raise ParamError("kv_tokens", kv_tokens, "be at least 1")
     if kv_tokens is not None:
-        return -(-kv_tokens // BLOCK_SIZE)
-    return max_batch * -(-context // BLOCK_SIZE)
+        return -(-whole_number("kv_tokens", kv_tokens) // BLOCK_SIZE)
+    return whole_number("max_batch", max_batch) * -(-context // BLOCK_SIZE)
 
 
 def n_cores() -> int:
@@ -208,20 +206,18 @@ def find_tokenizer(path: str | Path, tokenizer: str | Path | None, config: Model
     return known
 
 
-def eos_ids(path: str | Path, config: ModelConfig) -> tuple[int, ...]:
+def find_eos_ids(path: str | Path, config: ModelConfig) -> tuple[int, ...]:
     """Find the ends of sequence: those of `generation_config.json`, which may be more than the model's.
 
     Raises
     ------
     CheckpointError
-        The file cannot be read.
+        The file cannot be read, or names ids outside the vocabulary.
     """
-    file = Path(path) / "generation_config.json"
-    if not file.is_file():
-        return config.eos_ids
+    settings = read_object(Path(path) / "generation_config.json") or {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
-        ids = [int(i) for i in (found if isinstance(found, list) else [found] if found is not None else [])]
-    except (OSError, ValueError, TypeError, AttributeError) as fault:
-        raise CheckpointError(f"{file} cannot be read: {fault}") from fault
-    return tuple(ids) or config.eos_ids
+        ids = token_ids("eos_token_id", settings.get("eos_token_id"))
+        check_ids(ids, config.vocab)
+    except CheckpointError as error:
+        raise CheckpointError(f"generation_config.json cannot be used: {error}") from error
+    return ids or config.eos_ids

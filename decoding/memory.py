@@ -151,6 +151,18 @@ def plan_memory(
     )
 
 
+def check_blocks(config: ModelConfig, n_blocks: int, block_size: int, *, weights: str, kv: str) -> None:
+    """Refuse a model with so many blocks of KV cache that this process cannot have the memory for it.
+
+    Raises
+    ------
+    ParamError, MemoryPlanError
+        A parameter that cannot be used, by name; more than there is.
+    """
+    tokens = max(n_blocks * block_size, 1)
+    plan_memory(config, weights=weights, kv=kv, context=tokens).check(available_bytes())
+
+
 def plan_table(
     config: ModelConfig,
     contexts: Sequence[int],

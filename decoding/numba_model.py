@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
+from decoding.blocks import BLOCK_SIZE
 from decoding.checkpoint import Checkpoint
 from decoding.config import ModelConfig
 from decoding.crew import Crew
@@ -17,15 +19,12 @@ from decoding.kernels.forward import forward
 from decoding.kernels.panels import TILE
 from decoding.kernels.team import SMALL
 from decoding.kernels.tiles import PLACES, SPAN_BYTES, STATE_BYTES
-from decoding.memory import available_bytes, plan_memory
+from decoding.memory import check_blocks
 from decoding.packing import PackedWeights, aligned_zeros, load_packed
 from decoding.quantize import BLOCK, COLUMNS, LINE, ROWS, Precision, check_precision, padded
 from decoding.rotary import angles, frequencies
 from decoding.step import F32, StepBatch
 from forecast.types import I64, U8
-
-DEFAULT_BLOCK_SIZE = 32
-"""Tokens of a block: small enough to share short beginnings, large enough to keep tables short."""
 
 _KINDS = {"fp32": shapes.F32, "int8": shapes.INT8, "int4": shapes.INT4}
 
@@ -62,7 +61,7 @@ class NumbaModel:
         weights: PackedWeights,
         *,
         n_blocks: int,
-        block_size: int = DEFAULT_BLOCK_SIZE,
+        block_size: int = BLOCK_SIZE,
         kv: str = "fp32",
         threads: int = 1,
     ) -> None:
@@ -74,7 +73,6 @@ class NumbaModel:
             raise ParamError("kv", kv, "be 'fp32' or 'int8'")
         self._config, self._n_blocks, self._block_size = weights.config, n_blocks, block_size
         self._weights: PackedWeights | None = weights
-        self._crew = Crew(threads)
         self._shape = _shape(weights, _KINDS[kv], block_size)
         self._addresses = _addresses(weights)
         config = weights.config
@@ -85,6 +83,7 @@ class NumbaModel:
         self._kv_steps = np.zeros(places if kv == "int8" else (n_blocks, 0), np.float32)
         self._cache = shapes.Cache(self._kv.ctypes.data, self._kv_steps.ctypes.data)
         self._frequencies = frequencies(config)
+        self._crew = Crew(threads)  # last: what fails above leaves no threads behind
         self._buffers = Buffers(self._shape, threads)
 
     @classmethod
@@ -94,7 +93,7 @@ class NumbaModel:
         *,
         weights: str = "fp32",
         n_blocks: int,
-        block_size: int = DEFAULT_BLOCK_SIZE,
+        block_size: int = BLOCK_SIZE,
         kv: str = "fp32",
         threads: int = 1,
     ) -> NumbaModel:
@@ -112,8 +111,7 @@ class NumbaModel:
         """
         precision: Precision = check_precision("weights", weights)
         checkpoint = Checkpoint(folder)
-        tokens = max(n_blocks * block_size, 1)
-        plan_memory(checkpoint.config, weights=weights, kv=kv, context=tokens).check(available_bytes())
+        check_blocks(checkpoint.config, n_blocks, block_size, weights=weights, kv=kv)
         packed = load_packed(checkpoint, precision)
         return cls(packed, n_blocks=n_blocks, block_size=block_size, kv=kv, threads=threads)
 
@@ -232,10 +230,27 @@ class NumbaModel:
             stream[:] = 0  # the padding is read
             stream[:, : shape.hidden] = x
         weights, cache = self._addresses, self._cache
-        self._crew.run(
+        self._everywhere(
             lambda thread: forward(thread, threads, shape, weights, cache, work, buffers, first, last)
         )
         return logits[:, : self._config.vocab] if last else stream[:, : shape.hidden].copy()
+
+    def _everywhere(self, part: Callable[[int], object]) -> None:
+        """Run a part in every thread; where one does not get to it, nobody waits for it, and all is over."""
+
+        def guarded(thread: int) -> None:
+            try:
+                part(thread)
+            except BaseException:
+                self._buffers.end_waiting()
+                raise
+
+        try:
+            self._crew.run(guarded)
+        except BaseException:
+            self._buffers.end_waiting()
+            self.close()
+            raise
 
     def _plan(self, batch: StepBatch, runs: I64, wanted: I64) -> tuple[int, int]:
         longest = max(1, QUERIES // (self._config.n_heads // self._config.n_kv_heads))
@@ -279,6 +294,10 @@ class Buffers:
         at = {name: array.ctypes.data for name, array in self._arrays.items()}
         own_bytes = len(self._arrays["own"]) // self._threads
         return shapes.Buffers(**at, record_bytes=self._record_bytes, own_bytes=own_bytes)
+
+    def end_waiting(self) -> None:
+        """Let every thread go on, although not all have come; what they make is worthless."""
+        self._arrays["counters"][:8].view(np.int64)[0] = 1 << 62
 
     def stream(self, n: int) -> F32:
         """Return the residual stream (n, padded width) of the last step that room was reserved for."""

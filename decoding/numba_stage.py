@@ -7,9 +7,11 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from decoding.blocks import BLOCK_SIZE
 from decoding.checkpoint import Checkpoint
 from decoding.config import ModelConfig
-from decoding.numba_model import DEFAULT_BLOCK_SIZE, NumbaModel
+from decoding.memory import check_blocks
+from decoding.numba_model import NumbaModel
 from decoding.packing import load_packed
 from decoding.pipeline import PipelineModel
 from decoding.quantize import check_precision
@@ -71,7 +73,7 @@ def load_pipeline(
     n_processes: int,
     weights: str = "fp32",
     n_blocks: int,
-    block_size: int = DEFAULT_BLOCK_SIZE,
+    block_size: int = BLOCK_SIZE,
     kv: str = "fp32",
     threads: int = 1,
 ) -> PipelineModel:
@@ -79,10 +81,12 @@ def load_pipeline(
 
     Raises
     ------
-    CheckpointError, ParamError, StageError
-        What cannot be read; a parameter that cannot be used; what a process found.
+    CheckpointError, ParamError, MemoryPlanError, StageError
+        What cannot be read; a parameter that cannot be used; more than fits into the memory there is; what a
+        process found.
     """
     config = ModelConfig.from_folder(folder)
+    check_blocks(config, n_blocks, block_size, weights=weights, kv=kv)
     make = partial(
         NumbaStage,
         folder=folder,

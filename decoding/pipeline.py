@@ -7,15 +7,19 @@ last. A step passes through them one after the other: this makes room for a mode
 from __future__ import annotations
 
 import multiprocessing as mp
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import pairwise
 from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
 from typing import Any, Protocol
 
 import numpy as np
 
 from decoding.config import ModelConfig
 from decoding.errors import DecodingError, ParamError
+from decoding.interrupts import blocked
 from decoding.step import F32, StepBatch
 from forecast.types import U8
 
@@ -61,7 +65,7 @@ class Stage(Protocol):
 
 
 class StageError(DecodingError):
-    """A process of the pipeline failed or died; the model is closed."""
+    """A process of the pipeline failed or died; the model is closed, as after any error within a call."""
 
 
 class PipelineModel:
@@ -100,26 +104,31 @@ class PipelineModel:
                 "n_processes", n_processes, f"lie in [1, {config.n_layers}], the number of layers"
             )
         self.config, self.n_blocks, self.block_size = config, n_blocks, block_size
-        context = mp.get_context("spawn")  # a fork would copy the threads' locks as they are
-        bounds = [i * config.n_layers // n_processes for i in range(n_processes + 1)]
         self._controls: list[Connection] = []
-        self._processes = []
-        previous: Connection | None = None
+        self._processes: list[BaseProcess] = []
+        self._results: Connection | None = None
+        with self._closing():
+            self._start(make, n_processes)
+            self._sizes = [int(self._answer(control)) for control in self._controls]
+
+    def _start(self, make: Callable[[range], Stage], n_processes: int) -> None:
+        n_layers = self.config.n_layers
+        context = mp.get_context("spawn")  # a fork would copy the threads' locks as they are
+        bounds = [i * n_layers // n_processes for i in range(n_processes + 1)]
         for first, last in pairwise(bounds):
             control, theirs = context.Pipe()
             receives, gives = context.Pipe(duplex=False)
             process = context.Process(
-                target=_serve, args=(make, range(first, last), theirs, previous, gives), daemon=True
+                target=_serve, args=(make, range(first, last), theirs, self._results, gives), daemon=True
             )
-            process.start()
-            for end in (theirs, previous, gives):
+            self._controls.append(control)
+            with blocked():  # Ctrl-C reaches all processes of a terminal; it is for this one alone
+                process.start()
+                self._processes.append(process)
+            for end in (theirs, self._results, gives):
                 if end is not None:
                     end.close()
-            previous = receives
-            self._controls.append(control)
-            self._processes.append(process)
-        self._results: Connection = previous  # type: ignore[assignment]  # there is at least one process
-        self._sizes = [int(self._answer(control)) for control in self._controls]
+            self._results = receives
 
     @property
     def block_bytes(self) -> int:
@@ -128,8 +137,9 @@ class PipelineModel:
 
     def step(self, batch: StepBatch) -> F32:
         """Run all tokens through all stages; see `StepModel.step`."""
-        self._tell("run", batch)
-        return np.asarray(self._answer(self._results), dtype=np.float32)
+        with self._closing():
+            self._tell("run", batch)
+            return np.asarray(self._answer(self._results), dtype=np.float32)
 
     def copy_block(self, source: int, target: int) -> None:
         """Copy a block in every stage."""
@@ -141,23 +151,39 @@ class PipelineModel:
 
     def write_block(self, block: int, content: U8) -> None:
         """Put back what `read_block` gave."""
+        self._require()
         parts = np.split(content, np.cumsum(self._sizes)[:-1])
-        for control, part in zip(self._controls, parts, strict=True):
-            control.send(("write_block", block, part))
-        for control in self._controls:
-            self._answer(control)
+        with self._closing():
+            for control, part in zip(self._controls, parts, strict=True):
+                control.send(("write_block", block, part))
+            for control in self._controls:
+                self._answer(control)
 
     def close(self) -> None:
         """End the processes; a second call does nothing."""
         for control in self._controls:
             control.close()  # a stage ends when nobody talks to it any more
+        if self._results is not None:
+            self._results.close()  # or the last would wait for someone to read
         for process in self._processes:
             process.join()
-        self._controls, self._processes = [], []
+        self._controls, self._processes, self._results = [], [], None
 
-    def _tell(self, *message: object) -> None:
+    @contextmanager
+    def _closing(self) -> Iterator[None]:
+        """Close the model where anything is raised: an answer under way would be taken for the next one."""
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
+    def _require(self) -> None:
         if not self._controls:
             raise StageError("the model is closed")
+
+    def _tell(self, *message: object) -> None:
+        self._require()
         try:
             for control in self._controls:
                 control.send(message)
@@ -165,11 +191,14 @@ class PipelineModel:
             raise self._fail(self._last_words()) from error
 
     def _ask_all(self, *message: object) -> list[Any]:
-        self._tell(*message)
-        return [self._answer(control) for control in self._controls]
+        with self._closing():
+            self._tell(*message)
+            return [self._answer(control) for control in self._controls]
 
-    def _answer(self, source: Connection) -> Any:  # noqa: ANN401  # what the message was for
+    def _answer(self, source: Connection | None) -> Any:  # noqa: ANN401  # what the message was for
         """Wait for an answer, but not for one of a dead process."""
+        if source is None:
+            raise StageError("the model is closed")
         wait([source, *(process.sentinel for process in self._processes)])
         try:
             kind, content = source.recv() if source.poll() else ("error", self._last_words())
@@ -204,6 +233,7 @@ def _serve(
     after: Connection,
 ) -> None:
     """Do what one process does: make a stage, and answer until nobody talks to it any more."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         stage = make(layers)
     except Exception as error:  # goes to the caller, who raises it

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from numbers import Integral
-from typing import TypeAlias
+from numbers import Integral, Number
+from typing import Any, TypeAlias
 
+import numpy as np
+
+from decoding.bounds import whole_number
 from decoding.cache import KVCache
 from decoding.config import ModelConfig
-from decoding.errors import MemoryPlanError, ParamError, PromptError
+from decoding.errors import InputError, MemoryPlanError, ParamError, PromptError
 from decoding.sampling.params import SamplingParams
 from decoding.tokenizer import Tokenizer
 
@@ -17,24 +20,61 @@ Prompt: TypeAlias = str | Sequence[int]
 
 def check_context(context: int, config: ModelConfig) -> int:
     """Return a context that the model has; raises ParamError for another."""
-    if not 2 <= context <= config.context:
+    if not 2 <= whole_number("context", context) <= config.context:
         raise ParamError("context", context, f"lie in [2, {config.context}], the model's own")
     return context
 
 
-def is_one(prompts: Prompt | Sequence[Prompt]) -> bool:
+def is_one(prompts: object) -> bool:
     """Whether this is a prompt, not a list of prompts."""
-    return isinstance(prompts, str) or (len(prompts) > 0 and isinstance(prompts[0], Integral))
+    if isinstance(prompts, np.ndarray):
+        return prompts.ndim == 1
+    if isinstance(prompts, list | tuple):
+        return len(prompts) > 0 and isinstance(prompts[0], Number)
+    return isinstance(prompts, str | range)
 
 
-def prompt_ids(prompt: Prompt, tokenizer: Tokenizer | None, vocab: int, context: int) -> list[int]:
+def each_prompt(prompts: Any) -> list[Any]:  # noqa: ANN401  # may be anything yet
+    """Return a list of prompts as one, whatever they are.
+
+    Raises
+    ------
+    PromptError
+        It is none.
+    """
+    if isinstance(prompts, list | tuple) or (isinstance(prompts, np.ndarray) and prompts.ndim == 2):
+        return list(prompts)
+    raise PromptError(f"prompts must be a text, token ids, or a list of those, got {_brief(prompts)}")
+
+
+def params_for(params: object, n: int) -> list[SamplingParams]:
+    """Return what each of n prompts asks for; None stands for the defaults.
+
+    Raises
+    ------
+    InputError
+        Something else than `SamplingParams`, or not as many as prompts.
+    """
+    listed = params if isinstance(params, list | tuple) else [params] * n
+    found = []
+    for each in listed:
+        asked = SamplingParams() if each is None else each
+        if not isinstance(asked, SamplingParams):
+            raise InputError(f"params must be SamplingParams, or a list of them, got {_brief(each)}")
+        found.append(asked)
+    if len(found) != n:
+        raise InputError(f"{n} prompts need one SamplingParams, or as many; got {len(found)}")
+    return found
+
+
+def prompt_ids(prompt: object, tokenizer: Tokenizer | None, vocab: int, context: int) -> list[int]:
     """Return the token ids of a prompt.
 
     Raises
     ------
     PromptError
-        It is empty, fills the context, holds ids outside the vocabulary, or is text and there is no
-        tokenizer.
+        It is neither text nor token ids; it is empty, fills the context, holds ids outside the vocabulary,
+        or is text and there is no tokenizer.
     """
     if isinstance(prompt, str):
         if tokenizer is None:
@@ -54,11 +94,21 @@ def prompt_ids(prompt: Prompt, tokenizer: Tokenizer | None, vocab: int, context:
     return ids
 
 
-def _whole(prompt: Sequence[object]) -> list[int]:
-    ids = [int(token) for token in prompt if isinstance(token, Integral)]
-    if len(ids) != len(prompt):
-        raise PromptError("a prompt must be a text or a list of token ids")
-    return ids
+def _whole(prompt: object) -> list[int]:
+    """Read token ids out of what holds nothing else: bytes, sets and mappings are no prompts."""
+    if isinstance(prompt, np.ndarray) and prompt.ndim == 1 and prompt.dtype.kind in "iu":
+        return [int(token) for token in prompt]
+    if not isinstance(prompt, list | tuple | range):
+        raise PromptError(f"a prompt must be a text or a list of token ids, got {_brief(prompt)}")
+    for token in prompt:
+        if isinstance(token, bool) or not isinstance(token, Integral):
+            raise PromptError(f"a prompt must be a text or a list of token ids, got one with {_brief(token)}")
+    return [int(token) for token in prompt]
+
+
+def _brief(found: object) -> str:
+    said = repr(found)
+    return f"{said if len(said) <= 60 else said[:57] + '...'} of type {type(found).__name__}"
 
 
 def output_limit(n_prompt: int, params: SamplingParams, context: int, cache: KVCache) -> int:

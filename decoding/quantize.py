@@ -25,9 +25,10 @@ COLUMNS = 2 * BLOCK
 """Widths are padded to a multiple of this: the kernels take two blocks at a time."""
 
 LINE = 64
-"""Bytes that every part of a panel begins on a multiple of."""
+"""Bytes that every part of a panel begins on a multiple of, and that a core owns at a time."""
 
-_INT8_ZERO, _INT4_ZERO = 128, 8
+INT8_ZERO, INT4_ZERO = 128, 8
+"""What stands for a weight of 0."""
 
 
 def check_precision(name: str, value: str) -> Precision:
@@ -126,7 +127,7 @@ def pack(weights: F32, precision: Precision) -> U8:
 def _panels(quants: NDArray[np.int8], scales: F32, precision: Precision) -> U8:
     """Lay out padded quants (rows, blocks, 8, 4) and scales (rows, blocks)."""
     n_panels, n_blocks = len(quants) // ROWS, quants.shape[1]
-    zero = _INT8_ZERO if precision == "int8" else _INT4_ZERO
+    zero = INT8_ZERO if precision == "int8" else INT4_ZERO
     groups = (quants.astype(np.int16) + zero).astype(np.uint8)
     groups = groups.reshape(n_panels, ROWS, n_blocks, 8, 4).transpose(0, 2, 3, 1, 4)
     if precision == "int4":

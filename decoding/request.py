@@ -77,8 +77,8 @@ class Request:
 
     def end(self, reason: FinishReason, now: float, error: str | None = None) -> None:
         """End it from outside, with what it has."""
-        self.rules.end()
         self.stop, self.error, self.ended = Stop(reason), error, now
+        self.rules.end()
 
     def output(self) -> Output:
         """Return the answer of a finished request."""

@@ -65,11 +65,15 @@ class Scheduler:
         self.waiting.append(request)
 
     def drop(self, request: Request) -> None:
-        """Take a request out, wherever it is; its blocks turn cold."""
-        if request.sequence is None:
-            self.waiting.remove(request)
-        else:
+        """Take a request out, wherever it is; its blocks turn cold. One that is nowhere is left alone."""
+        if request in self.running:
             self._give_back(request)
+        elif request in self.waiting:
+            self.waiting.remove(request)
+
+    def has(self, request: Request) -> bool:
+        """Whether a request waits or runs here."""
+        return request in self.running or request in self.waiting
 
     def late(self, now: float) -> list[Request]:
         """Find the requests whose deadline has gone by, waiting ones too."""
@@ -108,12 +112,12 @@ class Scheduler:
         request = self.waiting[0]
         if self.running and self.cache.needed(request.tokens) >= self.cache.n_available:
             return False
+        sequence = self.cache.open(request.tokens, self.block_table[self._slots[-1]])  # may raise: first
         self.waiting.popleft()
-        request.slot = self._slots.pop()
-        request.sequence = self.cache.open(request.tokens, self.block_table[request.slot])
+        request.slot, request.sequence = self._slots.pop(), sequence
         if request.begun is None:
             request.begun = now
-            request.cached_tokens = len(request.sequence)
+            request.cached_tokens = len(sequence)
         self.running.append(request)
         return True
 

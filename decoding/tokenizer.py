@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from decoding.errors import TokenizerError
+from decoding.errors import PromptError, TokenizerError
 
 
 class Tokenizer:
@@ -41,10 +41,13 @@ class Tokenizer:
         self._library.no_truncation()
         self._library.no_padding()
 
-    @property
+    @cached_property
     def vocab_size(self) -> int:
-        """Ids there are, those of added tokens included."""
-        return int(self._library.get_vocab_size(with_added_tokens=True))
+        """One more than the largest id, those of added tokens included; there may be holes."""
+        known = (self.settings.get("model") or {}).get("vocab") or ()
+        added = (token["id"] for token in self.settings.get("added_tokens") or ())
+        last = max(known.values(), default=-1) if isinstance(known, dict) else len(known) - 1
+        return int(max(last, max(added, default=-1))) + 1
 
     @cached_property
     def special_ids(self) -> frozenset[int]:
@@ -53,7 +56,17 @@ class Tokenizer:
         return frozenset(token for token, what in added.items() if what.special)
 
     def encode(self, text: str, *, add_special_tokens: bool = True) -> list[int]:
-        """Return the ids of a text; special tokens written in it are recognised."""
+        """Return the ids of a text; special tokens written in it are recognised.
+
+        Raises
+        ------
+        PromptError
+            The text has no UTF-8: it holds half a character, as bytes read in the wrong encoding do.
+        """
+        try:
+            text.encode()
+        except UnicodeEncodeError as error:
+            raise PromptError(f"the text is not valid Unicode: {text[error.start]!a} in it") from error
         return list(self._library.encode(text, add_special_tokens=add_special_tokens).ids)
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool = True) -> str:

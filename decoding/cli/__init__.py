@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from importlib import import_module
 from typing import Final
 
@@ -40,13 +42,18 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         """Turn errors of ours into one line on stderr, and exit 1; wrong usage exits 2 (click)."""
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal may not have every character of an answer
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             return super().invoke(ctx)
         except DecodingError as error:
             click.echo(f"decoding {ctx.invoked_subcommand}: {error}", err=True)
             ctx.exit(1)
+        except BrokenPipeError:  # whoever read has enough: click ends quietly
+            raise
         except OSError as error:
-            said = f"{error.strerror}: {error.filename}" if error.strerror else str(error)
+            said = error.strerror or str(error)
+            said += "" if error.filename is None else f": {error.filename}"
             click.echo(f"decoding {ctx.invoked_subcommand}: {said}", err=True)
             ctx.exit(1)
 

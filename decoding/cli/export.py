@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import click
 
+from decoding.features import choices
+
 
 @click.command("export", short_help="Write a checkpoint as an ONNX graph.")
 @click.option(
     "-m", "--model", "path", required=True, type=click.Path(file_okay=False), help="Folder of the checkpoint."
 )
 @click.option("-o", "--out", required=True, type=click.Path(file_okay=False), help="Folder to write to.")
-@click.option("--weights", type=click.Choice(["fp32", "int8", "int4"]), default="fp32", show_default=True)
+@click.option("--weights", type=click.Choice(choices("weights")), default="fp32", show_default=True)
 @click.option("--context", type=int, help="Positions; as the model was made for if left out.")
 def command(path: str, out: str, weights: str, context: int | None) -> None:
     """Write a checkpoint as an ONNX graph, with its weights beside it and the settings of onnxruntime-genai.

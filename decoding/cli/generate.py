@@ -105,8 +105,9 @@ def make_params(others: Sequence[str], **named: Any) -> SamplingParams:  # noqa:
 def show_stream(engine: Engine, prompt: str | list[int], params: SamplingParams) -> Output:
     """Print an answer as it comes, after its prompt."""
     as_text = engine.tokenizer is not None
+    pieces = engine.stream(prompt, params)  # first: what is refused is not shown
     click.echo(prompt if isinstance(prompt, str) else "", nl=False)
-    *_, last = (_show(piece, as_text) for piece in engine.stream(prompt, params))
+    *_, last = (_show(piece, as_text) for piece in pieces)
     click.echo()
     if last is None:
         raise InputError("the stream ended without an answer")

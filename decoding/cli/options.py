@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from decoding.features import BACKENDS
+from decoding.features import BACKENDS, choices
 
 if TYPE_CHECKING:
     from decoding.engine import Engine
@@ -24,8 +24,8 @@ _LOADING = (
     click.option("-m", "--model", "path", required=True, type=click.Path(file_okay=False),
                  help="Folder of the checkpoint."),
     tokenizer,
-    click.option("--weights", type=click.Choice(["fp32", "int8", "int4"]), default="fp32", show_default=True),
-    click.option("--kv", type=click.Choice(["fp32", "int8"]), default="fp32", show_default=True,
+    click.option("--weights", type=click.Choice(choices("weights")), default="fp32", show_default=True),
+    click.option("--kv", type=click.Choice(choices("kv")), default="fp32", show_default=True,
                  help="Precision of the KV cache."),
     click.option("--backend", type=click.Choice(BACKENDS), default=BACKENDS[0], show_default=True),
     click.option("--threads", type=int, help="Threads; all cores if left out."),

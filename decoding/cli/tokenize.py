@@ -35,6 +35,9 @@ def command(
         raise click.UsageError("give --model or --tokenizer, and either --prompt or --ids")
     known = Tokenizer(where)
     tokens = known.encode(prompt or "", add_special_tokens=special) if ids is None else parse_ids(ids)
+    for token in tokens:
+        if not 0 <= token < known.vocab_size:
+            raise InputError(f"--ids must be ids of the tokenizer, below {known.vocab_size}, got {token}")
     spelled = [known.token(token) for token in tokens]
     text = known.decode(tokens, skip_special_tokens=False)
     if as_json:

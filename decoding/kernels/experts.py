@@ -11,11 +11,11 @@ import math
 
 import numpy as np
 
-from decoding.kernels.linear import ROWS, multiply, multiply_gated, prepare
-from decoding.kernels.panels import BLOCK
+from decoding.kernels.linear import multiply, multiply_gated, prepare
 from decoding.kernels.rows import add_scaled, copy_rows, peek_f32, peek_i64, poke_f32, poke_i64
 from decoding.kernels.shapes import F32, NONE, ONE, Buffers, Shape, Team, Weights, Work
 from decoding.kernels.team import share, wait
+from decoding.quantize import BLOCK, ROWS
 from forecast.kernels._jit import exact_kernel, large_kernel
 
 

@@ -2,7 +2,8 @@
 
 A thread takes its share of the outputs of every product, and meets the others where it needs what they
 made. In a small step every thread makes the inputs of the products for itself, all in the same way: that is
-faster than to wait.
+faster than to wait. What is shared between them, the residual stream, is never read in the phase in which it
+is written.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 from decoding.kernels.attention import QUERIES, attend, store_token
 from decoding.kernels.barrier import add_atomic
 from decoding.kernels.experts import apply_experts
-from decoding.kernels.linear import ROWS, multiply, multiply_gated, prepare, read_row
-from decoding.kernels.panels import BLOCK
+from decoding.kernels.linear import multiply, multiply_gated, prepare, read_row
 from decoding.kernels.rows import peek_i32, peek_i64
 from decoding.kernels.shapes import NONE, ONE, Buffers, Cache, Shape, Team, Weights, Work
 from decoding.kernels.team import join_team, make_inputs, share, wait
+from decoding.quantize import BLOCK, ROWS
 from forecast.kernels._jit import large_kernel
 
 
@@ -133,6 +134,8 @@ def forward(
         for t in range(team.first, team.last):
             token, row = peek_i32(work.tokens + t * 4), buffers.x + t * width * 4
             read_row(shape.kind, weights.embedding, token, shape.hidden, width // BLOCK, row)
+        if team.small:  # all write the same to the same rows: nobody may read before the last has
+            wait(team)
     for layer in range(shape.n_layers):
         attention_layer(team, shape, weights, cache, work, buffers, layer)
         norm = weights.mlp_norm + layer * width * 4

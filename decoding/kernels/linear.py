@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from decoding.kernels.panels import BLOCK, INT4_ZERO, INT8_ZERO, TILE, panel_f32, panel_int4, panel_int8
+from decoding.kernels.panels import TILE, panel_f32, panel_int4, panel_int8
 from decoding.kernels.rows import (
     clear,
     copy_rows,
@@ -17,10 +17,8 @@ from decoding.kernels.rows import (
     quantise,
 )
 from decoding.kernels.shapes import F32, INT8, NONE
+from decoding.quantize import BLOCK, INT4_ZERO, INT8_ZERO, ROWS
 from forecast.kernels._jit import kernel, large_kernel
-
-ROWS = 16
-"""Of a panel."""
 
 GROUP = 4
 """Panels that see a tile of rows before the next tile comes: both stay in the first-level cache."""

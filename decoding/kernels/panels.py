@@ -23,12 +23,11 @@ from collections.abc import Callable
 
 from decoding.kernels.dot4 import dot4
 from decoding.kernels.lanes import F32, F32S, FEATURES, I16S, I32, I32S, Lanes, Value, lane_program
+from decoding.quantize import BLOCK, INT4_ZERO, INT8_ZERO
 
-BLOCK = 32
 TILE = 8 if "avx512f" in FEATURES else 4
 """Most tokens at a time: what leaves registers for the weights."""
 
-INT8_ZERO, INT4_ZERO = 128, 8
 # Columns an iteration of the float32 loop takes; a divisor of BLOCK.
 _UNROLLED = 8
 

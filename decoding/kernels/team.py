@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from decoding.kernels.barrier import meet
 from decoding.kernels.linear import prepare
-from decoding.kernels.panels import BLOCK
 from decoding.kernels.shapes import Buffers, Shape, Team
+from decoding.quantize import BLOCK, LINE
 from forecast.kernels._jit import kernel, large_kernel
 
 SMALL = 2
 """Most tokens of a step where threads repeat each other's work rather than wait for it."""
-
-LINE = 64
-"""Bytes that a core owns at a time."""
 
 
 @kernel

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from decoding.blocks import BLOCK_SIZE
 from decoding.checkpoint import Checkpoint
 from decoding.config import ModelConfig
 from decoding.errors import InputError, ParamError
@@ -21,8 +22,6 @@ from decoding.ort.slots import Slots
 from decoding.quantize import check_precision
 from decoding.step import F32, StepBatch
 from forecast.types import I64, U8, Bool
-
-DEFAULT_BLOCK_SIZE = 32
 
 
 class OrtModel:
@@ -56,7 +55,7 @@ class OrtModel:
         *,
         weights: str = "fp32",
         n_blocks: int,
-        block_size: int = DEFAULT_BLOCK_SIZE,
+        block_size: int = BLOCK_SIZE,
         kv: str = "fp32",
         threads: int = 1,
     ) -> OrtModel:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from numbers import Integral, Real
-from typing import Final
+from typing import Any, Final, TypeGuard
 
 from decoding.errors import ParamError
 
@@ -16,6 +16,12 @@ MOST_LOGPROBS: Final = 100
 
 COLDEST: Final = 1e-5
 """Smallest temperature but 0: a colder one is greedy in all but name, and logits divided by it overflow."""
+
+LARGEST: Final = 1e30
+"""Most that a number may be that is added to a logit: sums of several stay finite in float32."""
+
+MOST_REPETITION: Final = 1e6
+"""Largest penalty of repetition, and the inverse of the smallest."""
 
 BREAKERS: Final = ("\n", ":", '"', "*")
 """Where DRY looks no further back: the marks that texts repeat for good reasons."""
@@ -135,6 +141,7 @@ class SamplingParams:
             value = getattr(self, name)
             if not holds(value):
                 raise ParamError(name, value, needed)
+            object.__setattr__(self, name, float(value) if name in _FLOATS else _own(value))
         self._check_together()
 
     def _check_together(self) -> None:
@@ -162,6 +169,8 @@ class SamplingParams:
         return tuple(self.stop)
 
 
+_FLOATS: Final = {field.name for field in fields(SamplingParams) if isinstance(field.default, float)}
+
 _FILTERS_OFF: Final[Mapping[str, float]] = {
     "top_k": 0, "top_p": 1.0, "min_p": 0.0, "typical_p": 1.0, "epsilon_cutoff": 0.0, "eta_cutoff": 0.0,
     "xtc_probability": 0.0,
@@ -179,7 +188,23 @@ def _whole(value: object, low: int, high: float = math.inf) -> bool:
 def _number(value: object) -> bool:
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
-    return math.isfinite(float(value))
+    try:
+        return math.isfinite(float(value))
+    except OverflowError:  # a whole number beyond all floats
+        return False
+
+
+def _own(value: Any) -> Any:  # noqa: ANN401  # of any field
+    """Copy a good value, in Python's own numbers: the caller may change his."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Real):
+        return float(value)
+    if isinstance(value, Mapping):
+        return {int(key): float(each) for key, each in value.items()}
+    return tuple(_own(each) for each in value)
 
 
 def _at_least(low: int) -> Rule:
@@ -198,44 +223,42 @@ def _within(low: float, high: float, *, open_low: bool = False, open_high: bool 
         x = float(value)  # type: ignore[arg-type]  # _number has looked
         return (low < x if open_low else low <= x) and (x < high if open_high else x <= high)
 
-    if high == math.inf:
-        needed = f"be a finite number {'above' if open_low else 'of at least'} {low:g}"
-    else:
-        needed = f"lie in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}"
-    return needed, holds
+    return f"lie in {'(' if open_low else '['}{low:g}, {high:g}{')' if open_high else ']'}", holds
 
 
 def _bias(value: object) -> bool:
     """Whether `value` can be added to a logit; minus infinity forbids."""
-    return value == -math.inf or _number(value)
+    return (isinstance(value, Real) and value == -math.inf) or _within(-LARGEST, LARGEST)[1](value)
+
+
+def _list(value: object) -> TypeGuard[Sequence[Any]]:
+    return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray | memoryview)
 
 
 def _ids(value: object) -> bool:
-    return isinstance(value, Sequence) and not isinstance(value, str) and all(_whole(i, 0) for i in value)
+    return _list(value) and all(_whole(i, 0) for i in value)
 
 
 def _words(value: object) -> bool:
-    return isinstance(value, Sequence) and all(_ids(word) and len(word) > 0 for word in value)
+    return _list(value) and all(_ids(word) and len(word) > 0 for word in value)
 
 
 def _texts(value: object) -> bool:
-    return isinstance(value, Sequence) and all(isinstance(text, str) and text for text in value)
+    return _list(value) and all(isinstance(text, str) and text for text in value)
 
 
 def _pairs(value: object) -> bool:
-    return isinstance(value, Sequence) and all(
-        isinstance(pair, Sequence) and len(pair) == 2 and _words([pair[0]]) and _bias(pair[1])
-        for pair in value
+    return _list(value) and all(
+        _list(pair) and len(pair) == 2 and _words([pair[0]]) and _bias(pair[1]) for pair in value
     )
 
 
 def _decay(value: object) -> bool:
     return value is None or (
-        isinstance(value, Sequence)
+        _list(value)
         and len(value) == 2
         and _whole(value[0], 0)
-        and _number(value[1])
-        and value[1] > 0
+        and _within(0, LARGEST, open_low=True)[1](value[1])
     )
 
 
@@ -250,8 +273,8 @@ _IDS: Final[Rule] = ("be a list of token ids", _ids)
 _RULES: Final[Mapping[str, Rule]] = {
     "max_new_tokens": _or_none(_at_least(1)),
     "min_new_tokens": _at_least(0),
-    "temperature": (f"be 0 (greedy), or a finite number of at least {COLDEST:g}",
-                    lambda v: (_number(v) and v == 0) or _within(COLDEST, math.inf)[1](v)),
+    "temperature": (f"be 0 (greedy), or lie in [{COLDEST:g}, {LARGEST:g}]",
+                    lambda v: (_number(v) and v == 0) or _within(COLDEST, LARGEST)[1](v)),
     "top_k": _at_least(0),
     "top_p": _within(0, 1, open_low=True),
     "min_p": _within(0, 1),
@@ -259,24 +282,25 @@ _RULES: Final[Mapping[str, Rule]] = {
     "epsilon_cutoff": _within(0, 1, open_high=True),
     "eta_cutoff": _within(0, 1, open_high=True),
     "min_tokens_to_keep": _at_least(1),
-    "repetition_penalty": _within(0, math.inf, open_low=True),
-    "frequency_penalty": ("be a finite number", _number),
-    "presence_penalty": ("be a finite number", _number),
+    "repetition_penalty": _within(1 / MOST_REPETITION, MOST_REPETITION),
+    "frequency_penalty": _within(-LARGEST, LARGEST),
+    "presence_penalty": _within(-LARGEST, LARGEST),
     "no_repeat_ngram_size": _at_least(0),
-    "dry_multiplier": _within(0, math.inf),
-    "dry_base": _within(1, math.inf),
+    "dry_multiplier": _within(0, LARGEST),
+    "dry_base": _within(1, LARGEST),
     "dry_allowed_length": _at_least(1),
     "dry_range": _or_none(_at_least(1)),
     "dry_sequence_breakers": _TEXTS,
     "xtc_probability": _within(0, 1),
     "xtc_threshold": _within(0, 1, open_low=True),
-    "mirostat_tau": _within(0, math.inf),
+    "mirostat_tau": _within(0, LARGEST),
     "mirostat_eta": _within(0, 1, open_low=True),
-    "logit_bias": ("map token ids to numbers (or minus infinity)", _mapping),
-    "sequence_bias": ("be a list of (token ids, bias)", _pairs),
+    "logit_bias": (f"map token ids to numbers in [{-LARGEST:g}, {LARGEST:g}] (or minus infinity)", _mapping),
+    "sequence_bias": (f"be a list of (token ids, bias in [{-LARGEST:g}, {LARGEST:g}])", _pairs),
     "bad_words_ids": ("be a list of lists of token ids, none of them empty", _words),
     "suppress_tokens": _IDS,
-    "exponential_decay_length_penalty": ("be (start of at least 0, factor above 0), or None", _decay),
+    "exponential_decay_length_penalty": (f"be (start of at least 0, factor in (0, {LARGEST:g}]), or None",
+                                         _decay),
     "seed": (f"be a whole number in [0, {SEEDS}), or None", lambda v: v is None or _whole(v, 0, SEEDS - 1)),
     "stop": _TEXTS,
     "stop_token_ids": _IDS,
@@ -284,6 +308,6 @@ _RULES: Final[Mapping[str, Rule]] = {
     "include_stop": _FLAG,
     "logprobs": (f"be a whole number in [0, {MOST_LOGPROBS}], or None",
                  lambda v: v is None or _whole(v, 0, MOST_LOGPROBS)),
-    "deadline_s": _or_none(_within(0, math.inf, open_low=True)),
+    "deadline_s": _or_none(_within(0, LARGEST, open_low=True)),
     "skip_special_tokens": _FLAG,
 }  # fmt: skip

@@ -6,6 +6,7 @@ output.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -16,6 +17,7 @@ F32 = npt.NDArray[np.float32]
 
 # dry_base ** exponent stays a finite float32 below this: a longer repetition is as forbidden as can be.
 _LARGEST_PENALTY: Final = 1e37
+_LARGEST_EXPONENT: Final = math.log(_LARGEST_PENALTY)
 
 
 def bias_tokens(logits: F32, bias: Mapping[int, float]) -> None:
@@ -106,4 +108,8 @@ def raise_end(logits: F32, eos: Sequence[int], excess: int, factor: float) -> No
     """Add ``|logit| * (factor ** excess - 1)`` to the end of sequence, once `excess` is positive."""
     if excess > 0:
         ids = [token for token in eos if logits[token] > -np.inf]
-        logits[ids] += np.abs(logits[ids]) * np.float32(factor**excess - 1)
+        # 1.1 ** 8000 is more than a float64 holds.
+        gain = factor**excess - 1 if excess * math.log(factor) < _LARGEST_EXPONENT else _LARGEST_PENALTY
+        with np.errstate(over="ignore"):
+            raised = logits[ids] + np.abs(logits[ids]) * np.float32(gain)
+        logits[ids] = np.minimum(raised, np.finfo(np.float32).max)

@@ -133,7 +133,8 @@ class Cache(RuleBasedStateMachine):
         holders = Counter(block for sequence in self.sequences for block in sequence.blocks)
         resident = [node for node in nodes if node.block >= 0]
         holders.update(node.block for node in resident)
-        assert dict(self.cache.pool.held()) == dict(holders)
+        pool = self.cache.pool
+        assert [pool.users(block) for block in range(len(pool))] == [holders[b] for b in range(len(pool))]
         assert len(self.cache.pool) == self.cache.pool.n_free + len(holders)
         assert {node.block: node for node in resident} == self.cache._node_of
         cold = {node for node in resident if holders[node.block] == 1}

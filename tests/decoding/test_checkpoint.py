@@ -58,7 +58,7 @@ def test_shards_are_read_through_their_index(folder):
         index |= dict.fromkeys(chosen, f"part-{part}.safetensors")
     (folder / INDEX).write_text(json.dumps({"weight_map": index}), encoding="utf-8")
     checkpoint = Checkpoint(folder)
-    assert checkpoint.names == names
+    assert all(name in checkpoint for name in names)
     for name in names:
         np.testing.assert_array_equal(checkpoint.tensor(name, tensors[name].shape), tensors[name])
 
@@ -70,13 +70,22 @@ def test_shards_are_read_through_their_index(folder):
         ('{"weight_map": {"a": "../model.safetensors"}}', "outside the folder"),
         ('{"weight_map": {"a": "model.safetensors"}}', "has no tensor 'a'"),
         ('{"weight_map": {"a": "other.safetensors"}}', "no weights at"),
+        ('{"weight_map": {"a": "../other.safetensors"}}', "outside the folder"),
+        ('{"weight_map": {"a": "' + "a" * 5000 + '"}}', "outside the folder"),
+        ('{"weight_map": {"a": "\\udc80\\u0000"}}', "no weights at"),
+        ('{"weight_map": {"a": "\\udc80"}}', "no weights at"),
+        ('{"weight_map": {"a": 5}}', "outside the folder"),
+        ('{"weight_map": 5}', "no weight_map"),
+        ("[" * 100_000, "cannot be read"),
     ],
+    ids=range(11),
 )
 def test_an_index_that_does_not_hold_is_refused(folder, index, message):
     (folder / INDEX).write_text(index, encoding="utf-8")
     (folder.parent / WEIGHTS).write_bytes((folder / WEIGHTS).read_bytes())
-    with pytest.raises(CheckpointError, match=message):
+    with pytest.raises(CheckpointError, match=message) as caught:
         Checkpoint(folder)
+    str(caught.value).encode()
 
 
 def test_no_folder_and_no_weights(tmp_path, folder):
@@ -112,3 +121,10 @@ def test_weights_that_do_not_fit_are_refused_by_name(folder, change, message):
     rewrite(folder, change)
     with pytest.raises(CheckpointError, match=message):
         load_packed(Checkpoint(folder), "fp32")
+
+
+def test_layers_that_the_configuration_does_not_speak_of_are_refused(folder):
+    settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(settings | {"num_hidden_layers": 1}), encoding="utf-8")
+    with pytest.raises(CheckpointError, match=r"a tensor 'model.layers.1.*speaks of 1 layers"):
+        Checkpoint(folder)

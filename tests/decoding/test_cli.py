@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -115,7 +116,7 @@ def test_a_folder_that_is_not_there_is_said():
 
 def test_any_field_can_be_set():
     params = make_params(["min_p=0.1", 'logit_bias={"3": -1.5}', "stop_token_ids=[4]"], temperature=1.0)
-    assert (params.min_p, params.logit_bias, params.stop_token_ids) == (0.1, {3: -1.5}, [4])
+    assert (params.min_p, params.logit_bias, params.stop_token_ids) == (0.1, {3: -1.5}, (4,))
     with pytest.raises(InputError, match="NAME=JSON"):
         make_params(["min_p"])
     with pytest.raises(InputError, match="JSON"):
@@ -198,3 +199,43 @@ def test_the_plan_is_said_before_weights_are_read(tmp_path):
 def test_the_answer_follows_its_plan(where):
     result = run("generate", *where, "-p", "def", "-n", 1)
     assert result.stderr.splitlines()[3].startswith("total")
+
+
+@pytest.mark.parametrize("ids", ["-1", "99999", "99999999999999"])
+def test_ids_outside_the_vocabulary_are_said(ids):
+    result = run("tokenize", "-m", goldens.tokenizer("bpe"), "--ids", ids)
+    assert result.exit_code == 1
+    assert "--ids must be ids of the tokenizer" in result.stderr
+
+
+def test_text_in_another_encoding_is_said(where):
+    for result in (run("tokenize", *where[2:4], "-p", "\udcff"), run("generate", *where, "-p", "\udcff")):
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "the text is not valid Unicode" in result.stderr
+
+
+def shell(*arguments, **settings):
+    command = [sys.executable, "-m", "decoding", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=ROOT, stderr=subprocess.PIPE, encoding="latin-1", check=False, **settings
+    )
+
+
+def test_a_terminal_without_a_character_gets_its_number():
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = shell("tokenize", *("-m", goldens.tokenizer("bpe"), "-p", "\u0160"), env=environment, stdout=-1)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\u" in done.stdout
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a full disk")
+def test_an_output_that_cannot_be_written_is_said_and_a_reader_who_leaves_is_not():
+    asked = ("tokenize", "-m", goldens.tokenizer("bpe"), "-p", "x")
+    with Path("/dev/full").open("w", encoding="utf-8") as full:
+        done = shell(*asked, stdout=full)
+    assert (done.returncode, done.stderr) == (1, "decoding tokenize: No space left on device\n")
+    reads, writes = os.pipe()
+    os.close(reads)
+    done = shell(*asked, stdout=writes)
+    os.close(writes)
+    assert (done.returncode, done.stderr) == (1, "")

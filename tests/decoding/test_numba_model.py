@@ -343,3 +343,20 @@ def test_other_cpus_say_the_same(tmp_path, cpu):
         here = load(folder, weights=weights, kv=kv).step(a_batch([(0, 0, ids)], table))
         # A CPU without fused multiply-add rounds twice; that may move a byte of an activation by one.
         np.testing.assert_allclose(there[weights], here, rtol=0, atol=5e-5 if weights == "fp32" else 0.1)
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_small_step_waits_for_its_embeddings(tmp_path, n):
+    """All threads write them, to the same rows: a thread must not read before the last has written.
+
+    Between two layers and three lie the waits of a layer; what is left over is the wait before the first.
+    """
+    waits = {}
+    for layers in (2, 3):
+        folder = write(tmp_path / str(layers), num_hidden_layers=layers)
+        model = NumbaModel.load(folder, n_blocks=1, threads=2)
+        zeros = np.zeros(n, np.int32)
+        model.step(StepBatch(zeros, zeros, np.arange(n), zeros, zeros == 0, np.zeros((1, 1), np.int32)))
+        waits[layers] = int(model._buffers._arrays["counters"][:8].view(np.int64)[0]) // 2
+        model.close()
+    assert waits[2] - 2 * (waits[3] - waits[2]) == 1

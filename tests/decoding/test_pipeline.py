@@ -9,9 +9,10 @@ from functools import partial
 import numpy as np
 import pytest
 
+from decoding import numba_stage
 from decoding.config import ModelConfig
 from decoding.engine import Engine
-from decoding.errors import ParamError
+from decoding.errors import MemoryPlanError, ParamError
 from decoding.numba_model import NumbaModel
 from decoding.numba_stage import load_pipeline
 from decoding.pipeline import PipelineModel, StageError
@@ -55,6 +56,12 @@ def test_our_kernels_split_over_processes_give_the_same_logits_to_the_last_bit(w
     one, many = ([(o.token_ids, o.logprobs) for o in answer] for answer in answers)
     assert one == many
     assert weights != "fp32" or [list(t) for t, _ in one] == [case["new_tokens"][:20] for case in cases]
+
+
+def test_what_cannot_fit_is_refused_before_a_process_is_started(monkeypatch):
+    monkeypatch.setattr(numba_stage, "PipelineModel", None)
+    with pytest.raises(MemoryPlanError):
+        load_pipeline(goldens.model("llama-tied"), n_processes=2, n_blocks=10**12)
 
 
 @pytest.mark.slow

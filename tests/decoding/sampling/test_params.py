@@ -22,9 +22,9 @@ BAD = {
     "epsilon_cutoff": [-1, 1],
     "eta_cutoff": [-1, 1],
     "min_tokens_to_keep": [0],
-    "repetition_penalty": [0, -1, math.inf],
+    "repetition_penalty": [0, -1, math.inf, 1e-300, 1e38, 1e300],
     "frequency_penalty": [math.nan, "a"],
-    "presence_penalty": [math.inf],
+    "presence_penalty": [math.inf, 1e300],
     "no_repeat_ngram_size": [-1],
     "dry_multiplier": [-1],
     "dry_base": [0.5],
@@ -35,14 +35,14 @@ BAD = {
     "xtc_threshold": [0, 1.1],
     "mirostat_tau": [-1, 5.0],
     "mirostat_eta": [0, 2],
-    "logit_bias": [{-1: 1.0}, {1: math.nan}, {1: math.inf}, [1]],
-    "sequence_bias": [[([], 1.0)], [([1], math.nan)], [1]],
+    "logit_bias": [{-1: 1.0}, {1: math.nan}, {1: math.inf}, {1: -1e308}, {1: 10**400}, [1]],
+    "sequence_bias": [[([], 1.0)], [([1], math.nan)], [([1], 1e308)], [(b"a", 1.0)], [1]],
     "bad_words_ids": [[[]], [[-1]], [1]],
     "suppress_tokens": [[-1], "ab"],
-    "exponential_decay_length_penalty": [(1,), (-1, 1.1), (1, 0), 3],
+    "exponential_decay_length_penalty": [(1,), (-1, 1.1), (1, 0), (1, 1e300), 3],
     "seed": [-1, 2**64, 1.0],
     "stop": ["", [""], [1], 5],
-    "stop_token_ids": [[-1], 3],
+    "stop_token_ids": [[-1], 3, b"x"],
     "ignore_eos": [1],
     "include_stop": ["no"],
     "logprobs": [-1, 101],
@@ -57,6 +57,12 @@ def test_a_bad_value_is_named(name):
         with pytest.raises(ParamError, match=rf"\b{name} must") as caught:
             SamplingParams(**{name: value})
         assert caught.value.name == name
+
+
+@pytest.mark.parametrize("name", sorted(module._FLOATS | {"deadline_s"}))
+def test_a_whole_number_beyond_all_floats_is_named(name):
+    with pytest.raises(ParamError, match=rf"\b{name} must"):
+        SamplingParams(**{name: 10**400})
 
 
 def test_every_parameter_has_a_rule_and_a_test():
