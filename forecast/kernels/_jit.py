@@ -21,6 +21,7 @@ __all__ = [
     "CACHED",
     "COMPILED",
     "SIMD_WIDTH",
+    "Node",
     "cache_dir",
     "cpu_features",
     "exact_kernel",

@@ -14,10 +14,11 @@ import numpy as np
 
 from forecast.kernels._jit import large_kernel
 from forecast.kernels.ar_gap_likelihood import autocovariances, profile_loglik
+from forecast.kernels.bfgs import descent, update_inverse
+from forecast.kernels.criteria import FIXED, gaussian_loglik, penalty, select_order
 from forecast.kernels.roots import step_down, step_up
+from forecast.kernels.yule_walker import levinson
 from forecast.types import F64, I64, U8
-
-FIXED, AIC, AICC, BIC, HQIC = 0, 1, 2, 3, 4
 
 # Step of the central differences in w: truncation h^2 = 1e-10 balances rounding eps / h = 2e-11.
 _STEP = 1e-5
@@ -92,7 +93,7 @@ def _fit_row(
     x = (y[first:] - centre) / unit
     m = max_lags if criterion == FIXED else min(max_lags, (n - extra - 1) // 2)
     coef = np.zeros((m + 1, m + 1))
-    count = _complete_rows(x, m, const, criterion, coef, ic)
+    count, chosen = _complete_rows(x, m, const, criterion, coef, ic)
     k = np.zeros(m)
     if criterion == FIXED:
         p = m
@@ -100,7 +101,7 @@ def _fit_row(
         value, level, var = _maximise(x, p, const, k)
         ic[:] = np.nan
     elif count >= m + extra + _SPARE_ROWS:
-        p = _lowest(ic, m)
+        p = chosen
         ic += 2.0 * count * np.log(unit)
         _start(x, coef[p], True, p, k)
         value, level, var = _maximise(x, p, const, k)
@@ -130,28 +131,6 @@ def _moments(y: F64, const: bool) -> tuple[int, float, float, int]:
 
 
 @large_kernel
-def penalty(criterion: int, params: float, n: float) -> float:
-    """Return what a criterion adds to -2 loglik; infinite where AICc has no meaning."""
-    if criterion == AICC:
-        spare = n - params - 1.0
-        return 2.0 * params + 2.0 * params * (params + 1.0) / spare if spare > 0.0 else np.inf
-    if criterion == BIC:
-        return float(params * np.log(n))
-    if criterion == HQIC:
-        return float(2.0 * params * np.log(np.log(n)))
-    return 2.0 * params
-
-
-@large_kernel
-def _lowest(ic: F64, m: int) -> int:
-    best = 0
-    for p in range(1, m + 1):
-        if ic[p] < ic[best]:
-            best = p
-    return best
-
-
-@large_kernel
 def _by_likelihood(
     x: F64, n: int, m: int, const: bool, criterion: int, log_unit: float, k: F64, ic: F64
 ) -> tuple[int, float, float, float]:
@@ -160,8 +139,7 @@ def _by_likelihood(
     best, value, level, var = 0, np.nan, 0.0, np.nan
     for p in range(m + 1):
         reached, mu, s2 = _maximise(x, p, const, trial)
-        params = p + (2.0 if const else 1.0)
-        ic[p] = -2.0 * (reached - n * log_unit) + penalty(criterion, params, float(n))
+        ic[p] = -2.0 * (reached - n * log_unit) + penalty(criterion, n, p + (2 if const else 1))
         if p == 0 or ic[p] < ic[best]:
             best, value, level, var = p, reached, mu, s2
             k[:] = trial
@@ -171,8 +149,8 @@ def _by_likelihood(
 
 
 @large_kernel
-def _complete_rows(x: F64, m: int, const: bool, criterion: int, coef: F64, ic: F64) -> int:
-    """Least squares of every order 0..m on the rows with y_t and all m lags observed.
+def _complete_rows(x: F64, m: int, const: bool, criterion: int, coef: F64, ic: F64) -> tuple[int, int]:
+    """Least squares of every order 0..m on the rows with y_t and all m lags observed; their number, the best.
 
     One Cholesky factor of the Gram matrix serves all orders: its last row gives each order's
     residual sum of squares, back substitution its coefficients.
@@ -195,21 +173,20 @@ def _complete_rows(x: F64, m: int, const: bool, criterion: int, coef: F64, ic: F
                 G[i, j] += row[i] * row[j]
     if not const:
         G[0, 0] = 1.0
-    extra = 2.0 if const else 1.0
-    if count <= m + extra or not _cholesky(G):
-        return 0
+    if count <= m + (2 if const else 1) or not _cholesky(G):
+        return 0, 0
+    logliks = np.empty(m + 1)
     rss = G[w - 1, w - 1] ** 2
     for p in range(m, -1, -1):
         if p < m:
             rss += G[w - 1, p + 1] ** 2
-        fit = count * (np.log(2.0 * np.pi * rss / count) + 1.0)
-        ic[p] = fit + penalty(criterion, p + extra, float(count))
+        logliks[p] = gaussian_loglik(count, rss / count)
         for i in range(p, 0, -1):
             acc = G[w - 1, i]
             for j in range(i + 1, p + 1):
                 acc -= G[j, i] * coef[p, j - 1]
             coef[p, i - 1] = acc / G[i, i]
-    return count
+    return count, select_order(logliks, m, count, 1 if const else 0, criterion, ic)
 
 
 @large_kernel
@@ -235,33 +212,26 @@ def _cholesky(G: F64) -> bool:
 def _start(x: F64, coef: F64, usable: bool, p: int, k: F64) -> None:
     """Partial autocorrelations to start from: of the regression, or of pairwise lag products."""
     if not usable or not step_down(coef, p, k) > 0.0:
-        _levinson(x, p, k)
+        c, kappa = _pairwise(x, p), np.empty(p + 1)
+        levinson(c, p, np.zeros((p + 1, p + 2)), kappa)
+        for j in range(p):
+            k[j] = -kappa[j + 1]
     for j in range(p):
         k[j] = min(max(k[j], -_START_LIMIT), _START_LIMIT)
 
 
 @large_kernel
-def _levinson(x: F64, p: int, k: F64) -> None:
-    """Partial autocorrelations of pairwise-complete autocorrelations, held inside (-1, 1)."""
-    r, phi, old = np.zeros(p + 1), np.zeros(p), np.zeros(p)
+def _pairwise(x: F64, p: int) -> F64:
+    """Means of the products of lags 0..p over the pairs that are complete: not positive definite for sure."""
+    c = np.zeros(p + 1)
     for lag in range(p + 1):
         pairs = 0
         for t in range(lag, x.shape[0]):
             if not np.isnan(x[t]) and not np.isnan(x[t - lag]):
-                r[lag] += x[t] * x[t - lag]
+                c[lag] += x[t] * x[t - lag]
                 pairs += 1
-        r[lag] /= max(pairs, 1)
-    var = r[0]
-    for j in range(p):
-        acc = r[j + 1]
-        for i in range(j):
-            acc -= phi[i] * r[j - i]
-        k[j] = min(max(acc / var, -_START_LIMIT), _START_LIMIT)
-        old[:j] = phi[:j]
-        for i in range(j):
-            phi[i] = old[i] - k[j] * old[j - 1 - i]
-        phi[j] = k[j]
-        var *= 1.0 - k[j] * k[j]
+        c[lag] /= max(pairs, 1)
+    return c
 
 
 @large_kernel
@@ -270,16 +240,12 @@ def _maximise(x: F64, p: int, const: bool, k: F64) -> tuple[float, float, float]
     value, mean, sigma2 = profile_loglik(x, k, p, const)
     if p == 0:
         return value, mean, sigma2
-    w, g, new_g, trial, move = np.arctanh(k[:p]), np.empty(p), np.empty(p), np.empty(p), np.empty(p)
+    w, g, new_g, trial = np.arctanh(k[:p]), np.empty(p), np.empty(p), np.empty(p)
+    move, work = np.empty(p), np.empty(p)
     H = _expected_inverse(k, p, np.sum(~np.isnan(x)))
     _gradient(x, w, p, const, trial, g)
     for _ in range(_MAX_ITERATIONS):
-        gain = 0.0
-        for i in range(p):
-            move[i] = 0.0
-            for j in range(p):
-                move[i] += H[i, j] * g[j]
-            gain += 0.5 * move[i] * g[i]
+        gain = 0.5 * descent(H, g, p, move)
         if gain < _GAIN:
             break
         size = max(1.0, np.max(np.abs(move)) / _MAX_MOVE)
@@ -299,7 +265,7 @@ def _maximise(x: F64, p: int, const: bool, k: F64) -> tuple[float, float, float]
             w[i] += move[i]
         value = reached
         _gradient(x, w, p, const, trial, new_g)
-        _bfgs_update(H, move, g, new_g)
+        update_inverse(H, move, new_g - g, p, work)
         g[:] = new_g
     for i in range(p):
         k[i] = np.tanh(w[i])
@@ -333,7 +299,7 @@ def _expected_inverse(k: F64, p: int, n: int) -> F64:
 
 @large_kernel
 def _gradient(x: F64, w: F64, p: int, const: bool, k: F64, g: F64) -> None:
-    """Central differences of the log-likelihood in w; k (p,) is scratch."""
+    """Central differences of minus the log-likelihood in w; k (p,) is scratch."""
     for i in range(p):
         k[i] = np.tanh(w[i])
     for i in range(p):
@@ -343,24 +309,4 @@ def _gradient(x: F64, w: F64, p: int, const: bool, k: F64, g: F64) -> None:
         k[i] = np.tanh(w[i] - _STEP)
         down, _, _ = profile_loglik(x, k, p, const)
         k[i] = at
-        g[i] = (up - down) / (2.0 * _STEP)
-
-
-@large_kernel
-def _bfgs_update(H: F64, s: F64, g: F64, new_g: F64) -> None:
-    """Inverse-Hessian update for a maximum: curvature y = g - new_g; skipped where it is not positive."""
-    p = s.shape[0]
-    y = g - new_g
-    sy, yHy = 0.0, 0.0
-    Hy = np.zeros(p)
-    for i in range(p):
-        sy += s[i] * y[i]
-        for j in range(p):
-            Hy[i] += H[i, j] * y[j]
-    for i in range(p):
-        yHy += y[i] * Hy[i]
-    if not sy > 1e-14 * yHy:
-        return
-    for i in range(p):
-        for j in range(p):
-            H[i, j] += (1.0 + yHy / sy) * s[i] * s[j] / sy - (Hy[i] * s[j] + s[i] * Hy[j]) / sy
+        g[i] = (down - up) / (2.0 * _STEP)

@@ -30,7 +30,7 @@ from forecast.kernels.lag_products import (
     padding,
     total,
 )
-from forecast.kernels.lanes import LANES
+from forecast.kernels.simd import WIDTH
 from forecast.types import F64, I64, U8, Bool
 
 # A column this close to the span of the others carries rounding only.
@@ -317,15 +317,15 @@ def fit_ols(
         (n,) out, 0 where the series is too short, constant, or exactly predictable.
     """
     size = longest(indptr, first, last)
-    work, rows, filled = lane_work(max_lags, size), np.empty(LANES, dtype=np.int64), 0
+    work, rows, filled = lane_work(max_lags, size), np.empty(WIDTH, dtype=np.int64), 0
     left = np.ones(last - first, dtype=np.bool_)
     for row in range(first, last):
         blank_row(row, phi, intercept, sigma2, order, ic, loglik, ok)
         if max_lags > 0 and lag_cap(indptr[row + 1] - indptr[row], max_lags, const) == max_lags:
             rows[filled] = row
             filled += 1
-        if filled == LANES or (filled > 0 and row == last - 1):
-            for r in range(filled, LANES):
+        if filled == WIDTH or (filled > 0 and row == last - 1):
+            for r in range(filled, WIDTH):
                 rows[r] = rows[0]
             fit_lanes(
                 values, indptr, rows, max_lags, criterion, const, work,

@@ -39,9 +39,13 @@ def blank_row(row: int, phi: F64, level: F64, sigma2: F64, order: I64, ic: F64, 
 
 @kernel
 def penalty(criterion: int, n: int, n_params: int) -> float:
-    """Return what a criterion adds to -2 log L; `n_params` counts sigma2. `FIXED` reports the AIC."""
+    """Return what a criterion adds to -2 log L; `n_params` counts sigma2. `FIXED` reports the AIC.
+
+    Infinite where AICc has no meaning.
+    """
     if criterion == AICC:
-        return 2.0 * n_params * n / (n - n_params - 1.0)
+        spare = n - n_params - 1.0
+        return 2.0 * n_params * n / spare if spare > 0.0 else np.inf
     if criterion == BIC:
         return n_params * math.log(n)
     if criterion == HQIC:

@@ -13,8 +13,7 @@ Source: Hamilton (1994), *Time Series Analysis*, ch. 4. Oracle: ``tests/oracles/
 from __future__ import annotations
 
 from forecast.kernels._jit import kernel
-from forecast.kernels.lanes import LANES, fma, load, store
-from forecast.kernels.simd import buffer
+from forecast.kernels.simd import WIDTH, buffer, fma, load_at, store_at
 from forecast.kernels.taps import TAPS, Tile, tap
 from forecast.types import F64, I64
 
@@ -28,22 +27,22 @@ def _oldest(a: F64, w: F64, at: int, p: int, s: Tile) -> tuple[Tile, Tile]:
     n = a.shape[1]
     i, o = (p - 1) * n, at * n
     s0, s1, s2, s3, s4, s5, s6, s7 = s
-    n0, n1, n2, n3 = load(a, i), load(a, i - n), load(a, i - 2 * n), load(a, i - 3 * n)
-    n4, n5, n6 = load(a, i - 4 * n), load(a, i - 5 * n), load(a, i - 6 * n)
-    y = load(w, o)
+    n0, n1, n2, n3 = load_at(a, i), load_at(a, i - n), load_at(a, i - 2 * n), load_at(a, i - 3 * n)
+    n4, n5, n6 = load_at(a, i - 4 * n), load_at(a, i - 5 * n), load_at(a, i - 6 * n)
+    y = load_at(w, o)
     s0 = fma(n0, y, s0)
-    y = load(w, o + n)
+    y = load_at(w, o + n)
     s0, s1 = fma(n1, y, s0), fma(n0, y, s1)
-    y = load(w, o + 2 * n)
+    y = load_at(w, o + 2 * n)
     s0, s1, s2 = fma(n2, y, s0), fma(n1, y, s1), fma(n0, y, s2)
-    y = load(w, o + 3 * n)
+    y = load_at(w, o + 3 * n)
     s0, s1, s2, s3 = fma(n3, y, s0), fma(n2, y, s1), fma(n1, y, s2), fma(n0, y, s3)
-    y = load(w, o + 4 * n)
+    y = load_at(w, o + 4 * n)
     s0, s1, s2, s3, s4 = fma(n4, y, s0), fma(n3, y, s1), fma(n2, y, s2), fma(n1, y, s3), fma(n0, y, s4)
-    y = load(w, o + 5 * n)
+    y = load_at(w, o + 5 * n)
     s0, s1, s2 = fma(n5, y, s0), fma(n4, y, s1), fma(n3, y, s2)
     s3, s4, s5 = fma(n2, y, s3), fma(n1, y, s4), fma(n0, y, s5)
-    y = load(w, o + 6 * n)
+    y = load_at(w, o + 6 * n)
     s0, s1, s2, s3 = fma(n6, y, s0), fma(n5, y, s1), fma(n4, y, s2), fma(n3, y, s3)
     s4, s5, s6 = fma(n2, y, s4), fma(n1, y, s5), fma(n0, y, s6)
     return (s0, s1, s2, s3, s4, s5, s6, s7), (n6, n5, n4, n3, n2, n1, n0, n0)
@@ -73,29 +72,29 @@ def _eight_steps(a: F64, w: F64, p: int, k: int) -> None:
     n = a.shape[1]
     o = (p + k) * n
     s = (
-        load(w, o), load(w, o + n), load(w, o + 2 * n), load(w, o + 3 * n),
-        load(w, o + 4 * n), load(w, o + 5 * n), load(w, o + 6 * n), load(w, o + 7 * n),
+        load_at(w, o), load_at(w, o + n), load_at(w, o + 2 * n), load_at(w, o + 3 * n),
+        load_at(w, o + 4 * n), load_at(w, o + 5 * n), load_at(w, o + 6 * n), load_at(w, o + 7 * n),
     )  # fmt: skip
     s, c = _oldest(a, w, k, p, s)
     at, i = (k + SHORTEST) * n, (p - 1 - SHORTEST) * n
     while i >= 3 * n:
-        s, c = tap(s, c, load(a, i), load(w, at))
-        s, c = tap(s, c, load(a, i - n), load(w, at + n))
-        s, c = tap(s, c, load(a, i - 2 * n), load(w, at + 2 * n))
-        s, c = tap(s, c, load(a, i - 3 * n), load(w, at + 3 * n))
+        s, c = tap(s, c, load_at(a, i), load_at(w, at))
+        s, c = tap(s, c, load_at(a, i - n), load_at(w, at + n))
+        s, c = tap(s, c, load_at(a, i - 2 * n), load_at(w, at + 2 * n))
+        s, c = tap(s, c, load_at(a, i - 3 * n), load_at(w, at + 3 * n))
         at, i = at + 4 * n, i - 4 * n
     while i >= 0:
-        s, c = tap(s, c, load(a, i), load(w, at))
+        s, c = tap(s, c, load_at(a, i), load_at(w, at))
         at, i = at + n, i - n
     s = _newest(s, c)
-    store(w, o, s[0])
-    store(w, o + n, s[1])
-    store(w, o + 2 * n, s[2])
-    store(w, o + 3 * n, s[3])
-    store(w, o + 4 * n, s[4])
-    store(w, o + 5 * n, s[5])
-    store(w, o + 6 * n, s[6])
-    store(w, o + 7 * n, s[7])
+    store_at(w, o, s[0])
+    store_at(w, o + n, s[1])
+    store_at(w, o + 2 * n, s[2])
+    store_at(w, o + 3 * n, s[3])
+    store_at(w, o + 4 * n, s[4])
+    store_at(w, o + 5 * n, s[5])
+    store_at(w, o + 6 * n, s[6])
+    store_at(w, o + 7 * n, s[7])
 
 
 @kernel
@@ -106,7 +105,7 @@ def forecast_lanes(a: F64, w: F64, first: int, last: int) -> None:
     ----------
     a
         (blocks, p, lanes) coefficients, ``a[:, 0]`` multiplies lag 1; p >= `SHORTEST`, zeros where a series
-        has fewer. float64 with `LANES` lanes, or float32 with `LANES32`.
+        has fewer. float64 with `WIDTH` lanes, or float32 with `WIDTH32`.
     w
         (blocks, p + h, lanes) oldest first: p values of the past, finite also where their coefficient is 0,
         then the deterministic part of h steps, which becomes the path. h is a multiple of eight.
@@ -164,8 +163,8 @@ def forecast_rows(
         widest = max(widest, width[i])
     steps = (h + TAPS - 1) // TAPS * TAPS
     lag, path, psi = buffer(widest), buffer(widest + steps), buffer(widest + steps)
-    for begin in range(first, last, LANES):
-        end, p = min(begin + LANES, last), SHORTEST
+    for begin in range(first, last, WIDTH):
+        end, p = min(begin + WIDTH, last), SHORTEST
         for i in range(begin, end):
             p = max(p, width[i])
         _lay_block(a, width, b, ma_width, levels, innovations, drive, (begin, end, p), lag, path, psi)

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from forecast.kernels._jit import kernel
 from forecast.kernels.lag_products import total
-from forecast.kernels.lanes import LANES, fma, load, prefetch, store, transpose, zero
+from forecast.kernels.simd import WIDTH, broadcast, fma, load, prefetch, store
 from forecast.kernels.taps import TAPS, Tile, load_tile, store_tile, tap
+from forecast.kernels.transpose import transpose
 from forecast.types import F64, I64
 
 # Points summed up before they join the total: rounding grows with the root of the longer of the two, and
@@ -30,20 +31,20 @@ def lane_padding(max_lags: int) -> int:
 
 @kernel
 def fill_lanes(values: F64, starts: I64, lengths: I64, const: int, pad: int, mean: F64, x: F64) -> None:
-    """Write the series, less their means with `const`, to rows pad, pad + 1, ... of `x` (rows, LANES).
+    """Write the series, less their means with `const`, to rows pad, pad + 1, ... of `x` (rows, WIDTH).
 
     A shorter series ends early: what its lane holds after that is finite and without meaning.
     """
     common = lengths[0]
-    for r in range(LANES):
+    for r in range(WIDTH):
         common = min(common, lengths[r])
         y = values[starts[r] : starts[r] + lengths[r]]
         mean[r] = total(y) / lengths[r] if const else 0.0
     level = load(mean, 0)
-    whole = common // LANES * LANES
-    for t in range(0, whole, LANES):
-        transpose(values, starts, t, level, x, (pad + t) * LANES)
-    for r in range(LANES):
+    whole = common // WIDTH * WIDTH
+    for t in range(0, whole, WIDTH):
+        transpose(values, starts, t, level, x, pad + t)
+    for r in range(WIDTH):
         for t in range(whole, lengths[r]):
             x[pad + t, r] = values[starts[r] + t] - mean[r]
 
@@ -52,43 +53,40 @@ def fill_lanes(values: F64, starts: I64, lengths: I64, const: int, pad: int, mea
 def take_lanes(x: F64, begins: I64, rows: int, out: F64) -> None:
     """Copy `rows` rows of every lane, from row ``begins[r]`` of `x` on, to the same rows of `out`."""
     same = True
-    for r in range(LANES):
+    for r in range(WIDTH):
         same = same and begins[r] == begins[0]
     for j in range(rows):
         if same:
-            store(out, j * LANES, load(x, (begins[0] + j) * LANES))
+            store(out, j, load(x, begins[0] + j))
             continue
-        for r in range(LANES):
+        for r in range(WIDTH):
             out[j, r] = x[begins[r] + j, r]
 
 
 @kernel
 def _window(x: F64, row: int) -> Tile:
     """Rows row - 1, row - 2, ..., row - 7; the eighth is never used."""
-    i, n = row * LANES, LANES
     return (
-        load(x, i - n), load(x, i - 2 * n), load(x, i - 3 * n), load(x, i - 4 * n),
-        load(x, i - 5 * n), load(x, i - 6 * n), load(x, i - 7 * n), load(x, i - 7 * n),
+        load(x, row - 1), load(x, row - 2), load(x, row - 3), load(x, row - 4),
+        load(x, row - 5), load(x, row - 6), load(x, row - 7), load(x, row - 7),
     )  # fmt: skip
 
 
 @kernel
 def _tile(x: F64, first: int, last: int, d: int, sums: Tile, values: F64, ahead: int) -> tuple[Tile, int]:
     """Add the products of lags d..d+7 over rows first..last-1; and where to prefetch from next."""
-    s, c, n = sums, _window(x, first - d), LANES
-    u = first
+    s, c, u = sums, _window(x, first - d), first
     while u + 3 < last:
         prefetch(values, ahead)
         prefetch(values, ahead + _LINE)
         ahead += 2 * _LINE
-        now, then = u * n, (u - d) * n
-        s, c = tap(s, c, load(x, then), load(x, now))
-        s, c = tap(s, c, load(x, then + n), load(x, now + n))
-        s, c = tap(s, c, load(x, then + 2 * n), load(x, now + 2 * n))
-        s, c = tap(s, c, load(x, then + 3 * n), load(x, now + 3 * n))
+        s, c = tap(s, c, load(x, u - d), load(x, u))
+        s, c = tap(s, c, load(x, u - d + 1), load(x, u + 1))
+        s, c = tap(s, c, load(x, u - d + 2), load(x, u + 2))
+        s, c = tap(s, c, load(x, u - d + 3), load(x, u + 3))
         u += 4
     while u < last:
-        s, c = tap(s, c, load(x, (u - d) * n), load(x, u * n))
+        s, c = tap(s, c, load(x, u - d), load(x, u))
         u += 1
     return s, ahead
 
@@ -99,13 +97,13 @@ def _squares(x: F64, first: int, last: int, origin: int, strands: F64) -> None:
 
     Row u goes to strand (u - origin) mod 4, wherever a segment begins.
     """
-    n, u = LANES, first
+    u = first
     while u < last and (u - origin) % 4 != 0:
         u = _one_square(x, u, origin, strands)
     s0, s1, s2, s3, a0, a1, a2, a3 = load_tile(strands, 0)
     while u + 3 < last:
-        v0, v1 = load(x, u * n), load(x, (u + 1) * n)
-        v2, v3 = load(x, (u + 2) * n), load(x, (u + 3) * n)
+        v0, v1 = load(x, u), load(x, u + 1)
+        v2, v3 = load(x, u + 2), load(x, u + 3)
         s0, s1, s2, s3 = fma(v0, v0, s0), fma(v1, v1, s1), fma(v2, v2, s2), fma(v3, v3, s3)
         a0, a1, a2, a3 = a0 + v0, a1 + v1, a2 + v2, a3 + v3
         u += 4
@@ -116,9 +114,9 @@ def _squares(x: F64, first: int, last: int, origin: int, strands: F64) -> None:
 
 @kernel
 def _one_square(x: F64, u: int, origin: int, strands: F64) -> int:
-    at, v = (u - origin) % 4 * LANES, load(x, u * LANES)
+    at, v = (u - origin) % 4, load(x, u)
     store(strands, at, fma(v, v, load(strands, at)))
-    store(strands, at + 4 * LANES, load(strands, at + 4 * LANES) + v)
+    store(strands, at + 4, load(strands, at + 4) + v)
     return u + 1
 
 
@@ -136,15 +134,14 @@ def _segment(x: F64, first: int, last: int, origin: int, m: int, part: F64, valu
 def _flush(part: F64, core: F64, ends: I64, stop: int, boundary: bool) -> None:
     """Add the sums of a chunk to the totals of the lanes that end here, or of all that go on."""
     live = True
-    for r in range(LANES):
+    for r in range(WIDTH):
         live = live and (ends[r] == stop or (boundary and ends[r] > stop))
     for j in range(part.shape[0]):
         if live:
-            v = load(part, j * LANES)
-            store(core, j * LANES, load(core, j * LANES) + v)
-            store(part, j * LANES, zero(part))
+            store(core, j, load(core, j) + load(part, j))
+            store(part, j, broadcast(0.0))
             continue
-        for r in range(LANES):
+        for r in range(WIDTH):
             if ends[r] == stop or (boundary and ends[r] > stop):
                 core[j, r] += part[j, r]
                 part[j, r] = 0.0
@@ -159,9 +156,9 @@ def lane_products(
     Parameters
     ----------
     x
-        (rows, LANES) as `fill_lanes` leaves it.
+        (rows, WIDTH) as `fill_lanes` leaves it.
     core
-        (>= m + 16, LANES) out: d = 0..m first; the sum of x[u] in the last row.
+        (>= m + 16, WIDTH) out: d = 0..m first; the sum of x[u] in the last row.
     part
         Of the same shape, overwritten.
     values, ahead
@@ -174,12 +171,12 @@ def lane_products(
     while u < last:
         corner = pad + m + ((u - pad - m) // CHUNK + 1) * CHUNK
         stop = min(corner, last)
-        for r in range(LANES):
+        for r in range(WIDTH):
             if u < ends[r] < stop:
                 stop = ends[r]
         ahead = _segment(x, u, stop, pad + m, m, part, values, ahead)
         _flush(part, core, ends, stop, stop == corner)
         u = stop
-    t, bottom = load_tile(core, core.shape[0] - TAPS), (core.shape[0] - 1) * LANES
+    t, bottom = load_tile(core, core.shape[0] - TAPS), core.shape[0] - 1
     store(core, 0, (t[0] + t[1]) + (t[2] + t[3]))
     store(core, bottom, (t[4] + t[5]) + (t[6] + t[7]))

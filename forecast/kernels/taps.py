@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 from forecast.kernels._jit import kernel
-from forecast.kernels.lanes import LANES, Vector, fma, load, store
+from forecast.kernels.simd import Vec, fma, load, store
 from forecast.types import F64
 
 Tile: TypeAlias = Any
@@ -16,7 +16,7 @@ TAPS = 8
 
 
 @kernel
-def tap(sums: Tile, window: Tile, newest: Vector, factor: Vector) -> tuple[Tile, Tile]:
+def tap(sums: Tile, window: Tile, newest: Vec, factor: Vec) -> tuple[Tile, Tile]:
     """Move `window` on by one and add its products with `factor`; the sums and the window that come of it."""
     s, c = sums, window
     sums = (
@@ -27,31 +27,29 @@ def tap(sums: Tile, window: Tile, newest: Vector, factor: Vector) -> tuple[Tile,
 
 
 @kernel
-def add_back(s: Tile, factor: Vector, a: F64, row: int) -> Tile:
-    """Add `factor` times rows row, row - 1, ..., row - 7 of `a` (rows, LANES)."""
-    i, n = row * LANES, LANES
+def add_back(s: Tile, factor: Vec, a: F64, row: int) -> Tile:
+    """Add `factor` times rows row, row - 1, ..., row - 7 of `a` (rows, WIDTH)."""
     return (
-        fma(factor, load(a, i), s[0]), fma(factor, load(a, i - n), s[1]),
-        fma(factor, load(a, i - 2 * n), s[2]), fma(factor, load(a, i - 3 * n), s[3]),
-        fma(factor, load(a, i - 4 * n), s[4]), fma(factor, load(a, i - 5 * n), s[5]),
-        fma(factor, load(a, i - 6 * n), s[6]), fma(factor, load(a, i - 7 * n), s[7]),
+        fma(factor, load(a, row), s[0]), fma(factor, load(a, row - 1), s[1]),
+        fma(factor, load(a, row - 2), s[2]), fma(factor, load(a, row - 3), s[3]),
+        fma(factor, load(a, row - 4), s[4]), fma(factor, load(a, row - 5), s[5]),
+        fma(factor, load(a, row - 6), s[6]), fma(factor, load(a, row - 7), s[7]),
     )  # fmt: skip
 
 
 @kernel
-def add_on(s: Tile, factor: Vector, a: F64, row: int) -> Tile:
-    """Add `factor` times rows row, row + 1, ..., row + 7 of `a` (rows, LANES)."""
-    i, n = row * LANES, LANES
+def add_on(s: Tile, factor: Vec, a: F64, row: int) -> Tile:
+    """Add `factor` times rows row, row + 1, ..., row + 7 of `a` (rows, WIDTH)."""
     return (
-        fma(factor, load(a, i), s[0]), fma(factor, load(a, i + n), s[1]),
-        fma(factor, load(a, i + 2 * n), s[2]), fma(factor, load(a, i + 3 * n), s[3]),
-        fma(factor, load(a, i + 4 * n), s[4]), fma(factor, load(a, i + 5 * n), s[5]),
-        fma(factor, load(a, i + 6 * n), s[6]), fma(factor, load(a, i + 7 * n), s[7]),
+        fma(factor, load(a, row), s[0]), fma(factor, load(a, row + 1), s[1]),
+        fma(factor, load(a, row + 2), s[2]), fma(factor, load(a, row + 3), s[3]),
+        fma(factor, load(a, row + 4), s[4]), fma(factor, load(a, row + 5), s[5]),
+        fma(factor, load(a, row + 6), s[6]), fma(factor, load(a, row + 7), s[7]),
     )  # fmt: skip
 
 
 @kernel
-def scaled(s: Tile, factor: Vector) -> Tile:
+def scaled(s: Tile, factor: Vec) -> Tile:
     """`factor` times all eight."""
     return (
         s[0] * factor, s[1] * factor, s[2] * factor, s[3] * factor,
@@ -62,22 +60,20 @@ def scaled(s: Tile, factor: Vector) -> Tile:
 @kernel
 def load_tile(a: F64, row: int) -> Tile:
     """Eight rows of `a` from `row` on."""
-    i, n = row * LANES, LANES
     return (
-        load(a, i), load(a, i + n), load(a, i + 2 * n), load(a, i + 3 * n),
-        load(a, i + 4 * n), load(a, i + 5 * n), load(a, i + 6 * n), load(a, i + 7 * n),
+        load(a, row), load(a, row + 1), load(a, row + 2), load(a, row + 3),
+        load(a, row + 4), load(a, row + 5), load(a, row + 6), load(a, row + 7),
     )  # fmt: skip
 
 
 @kernel
 def store_tile(a: F64, row: int, s: Tile) -> None:
     """Write eight rows of `a`."""
-    i, n = row * LANES, LANES
-    store(a, i, s[0])
-    store(a, i + n, s[1])
-    store(a, i + 2 * n, s[2])
-    store(a, i + 3 * n, s[3])
-    store(a, i + 4 * n, s[4])
-    store(a, i + 5 * n, s[5])
-    store(a, i + 6 * n, s[6])
-    store(a, i + 7 * n, s[7])
+    store(a, row, s[0])
+    store(a, row + 1, s[1])
+    store(a, row + 2, s[2])
+    store(a, row + 3, s[3])
+    store(a, row + 4, s[4])
+    store(a, row + 5, s[5])
+    store(a, row + 6, s[6])
+    store(a, row + 7, s[7])

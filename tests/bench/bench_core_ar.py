@@ -17,8 +17,8 @@ from forecast import online
 from forecast.kernels._jit import kernel
 from forecast.kernels.ar_ols import fit_ols
 from forecast.kernels.forecast_lanes import forecast_lanes
-from forecast.kernels.lanes import LANES, LANES32, fma, load, store
 from forecast.kernels.philox import normals
+from forecast.kernels.simd import WIDTH, WIDTH32, fma, load_at, store_at
 from forecast.models.ar import AR
 from forecast.models.arima import ARIMA
 from forecast.models.forecasting import forecast
@@ -44,12 +44,12 @@ PACKAGES = ("numpy", "numba", "statsmodels")
 @kernel
 def multiply_adds(a, n):
     """Ten chains of multiply-adds, which is more than their latency needs."""
-    x, y = load(a, 0), load(a, 16)
+    x, y = load_at(a, 0), load_at(a, 16)
     s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 = x, x, x, x, x, x, x, x, x, x
     for _ in range(n):
         s0, s1, s2, s3, s4 = fma(s0, x, y), fma(s1, x, y), fma(s2, x, y), fma(s3, x, y), fma(s4, x, y)
         s5, s6, s7, s8, s9 = fma(s5, x, y), fma(s6, x, y), fma(s7, x, y), fma(s8, x, y), fma(s9, x, y)
-    store(a, 32, (((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))) + (s8 + s9))
+    store_at(a, 32, (((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7))) + (s8 + s9))
 
 
 @kernel
@@ -76,7 +76,7 @@ class Peaks:
         triad(*self.long)
 
     def look(self):
-        for dtype, lanes in ((np.float64, LANES), (np.float32, LANES32)):
+        for dtype, lanes in ((np.float64, WIDTH), (np.float32, WIDTH32)):
             took = best(multiply_adds, self.work[dtype], 50_000, repeats=5)
             self.flops[dtype] = max(self.flops.get(dtype, 0.0), 50_000 * 20 * lanes / took / 1e9)
             square = self.squares[dtype]
@@ -114,7 +114,7 @@ def fit_row(panel, peaks):
 
 def forecast_rows(peaks):
     lines = []
-    for dtype, lanes in ((np.float64, LANES), (np.float32, LANES32)):
+    for dtype, lanes in ((np.float64, WIDTH), (np.float32, WIDTH32)):
         for p, h, n in SHAPES:
             rng, blocks = np.random.default_rng(0), n // lanes
             a = (rng.normal(size=(blocks, p, lanes)) * 0.3 / p).astype(dtype)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.kernels.ar_gap_likelihood import profile_loglik
-from forecast.kernels.ar_gaps import AICC, BIC, FIXED, fit_gaps
+from forecast.kernels.ar_gaps import fit_gaps
+from forecast.kernels.criteria import AICC, BIC, FIXED
 from forecast.kernels.roots import step_down
 from tests.oracles import filtering as oracle
 from tests.strategies import stationary_phi

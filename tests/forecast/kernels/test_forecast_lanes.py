@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.kernels.forecast_lanes import SHORTEST, forecast_lanes, forecast_rows
-from forecast.kernels.lanes import LANES, LANES32
+from forecast.kernels.simd import WIDTH, WIDTH32
 from tests.oracles import recursion as oracle
 
 
@@ -84,7 +84,7 @@ def test_a_series_without_a_state_keeps_its_nan_to_itself():
 
 
 @pytest.mark.parametrize(
-    ("dtype", "lanes", "tolerance"), [(np.float64, LANES, 1e-13), (np.float32, LANES32, 1e-5)]
+    ("dtype", "lanes", "tolerance"), [(np.float64, WIDTH, 1e-13), (np.float32, WIDTH32, 1e-5)]
 )
 @pytest.mark.parametrize("p", [SHORTEST, 8, 11, 24])
 def test_blocks_in_both_precisions(dtype, lanes, tolerance, p):

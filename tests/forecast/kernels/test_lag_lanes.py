@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.kernels.lag_lanes import CHUNK, fill_lanes, lane_padding, lane_products, take_lanes
-from forecast.kernels.lanes import LANES
-from forecast.kernels.simd import buffer
+from forecast.kernels.simd import WIDTH, buffer
 
 
 def lay(series, m, const=1):
@@ -17,8 +16,8 @@ def lay(series, m, const=1):
     values = np.concatenate(series)
     lengths = np.array([len(y) for y in series])
     starts = np.cumsum(lengths) - lengths
-    pad, mean = lane_padding(m), np.zeros(LANES)
-    x = np.zeros((pad + lengths.max() + LANES, LANES))
+    pad, mean = lane_padding(m), np.zeros(WIDTH)
+    x = np.zeros((pad + lengths.max() + WIDTH, WIDTH))
     fill_lanes(values, starts, lengths, const, pad, mean, x)
     return values, lengths, pad, mean, x
 
@@ -35,7 +34,7 @@ def some(seed, lengths, scale=1.0):
     return [rng.normal(size=n) * scale + 3.0 for n in lengths]
 
 
-LENGTHS = st.lists(st.integers(45, 300), min_size=LANES, max_size=LANES)
+LENGTHS = st.lists(st.integers(45, 300), min_size=WIDTH, max_size=WIDTH)
 
 
 @settings(max_examples=40)
@@ -56,14 +55,14 @@ def test_sums_are_those_of_the_definition(seed, lengths, m):
 def test_neighbours_change_no_bit(seed, lengths):
     series = some(seed, [CHUNK + 100, *lengths[1:]])
     together = products(series, 9)[:10, 0]
-    alone = products([series[0]] * LANES, 9)[:10]
+    alone = products([series[0]] * WIDTH, 9)[:10]
     np.testing.assert_array_equal(together, alone[:, 0])
-    np.testing.assert_array_equal(alone, np.repeat(alone[:, :1], LANES, axis=1))
+    np.testing.assert_array_equal(alone, np.repeat(alone[:, :1], WIDTH, axis=1))
 
 
 def test_by_hand():
     """1, 2, ..., 5 without centring, m = 1: the middle is 2, 3, 4; squares 29, products 2 + 6 + 12 = 20."""
-    values, lengths, pad, _, x = lay([np.arange(1.0, 6.0)] * LANES, 1, const=0)
+    values, lengths, pad, _, x = lay([np.arange(1.0, 6.0)] * WIDTH, 1, const=0)
     core = buffer(18)
     lane_products(x, pad, lengths, 1, core, buffer(18), values, 0)
     assert (core[0] == 29.0).all()
@@ -72,7 +71,7 @@ def test_by_hand():
 
 
 def test_lanes_hold_the_series_less_their_means():
-    series = some(1, range(50, 50 + LANES))
+    series = some(1, range(50, 50 + WIDTH))
     _, lengths, pad, mean, x = lay(series, 3)
     assert not x[:pad].any()
     for r, y in enumerate(series):
@@ -81,7 +80,7 @@ def test_lanes_hold_the_series_less_their_means():
 
 
 def test_a_nan_stays_in_its_lane():
-    series = some(2, [60] * LANES)
+    series = some(2, [60] * WIDTH)
     clean = products(series, 4)[:5]
     series[-1][30] = np.nan
     got = products(series, 4)[:5]
@@ -91,8 +90,8 @@ def test_a_nan_stays_in_its_lane():
 
 @pytest.mark.parametrize("step", [0, 1])
 def test_rows_are_taken_from_where_each_lane_says(step):
-    x = np.arange(40.0 * LANES).reshape(40, LANES)
-    begins, out = 5 + step * np.arange(LANES), buffer(6)
+    x = np.arange(40.0 * WIDTH).reshape(40, WIDTH)
+    begins, out = 5 + step * np.arange(WIDTH), buffer(6)
     take_lanes(x, begins, 6, out)
-    for r in range(LANES):
+    for r in range(WIDTH):
         np.testing.assert_array_equal(out[:, r], x[begins[r] : begins[r] + 6, r])

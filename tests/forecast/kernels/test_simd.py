@@ -12,6 +12,7 @@ import pytest
 
 from forecast.kernels import simd
 from forecast.kernels._jit import large_kernel
+from forecast.kernels.transpose import transpose
 
 ROOT = Path(__file__).parents[3]
 
@@ -58,6 +59,43 @@ def test_a_comparison_with_nan_is_false():
     out = simd.buffer(8)
     operations(nan, np.ones((1, simd.WIDTH)), np.full((1, simd.WIDTH), 7.0), out)
     np.testing.assert_array_equal(out[7], 7.0)
+
+
+@large_kernel
+def flat(x, y, out):
+    a, b = simd.load_at(x, 3), simd.load_at(y, 1)
+    simd.prefetch(x, len(x))
+    simd.store_at(out, 2, simd.sqrt(simd.fma(a, b, simd.fnma(a, b, a * a))) / b)
+    return simd.lane(b, 0)
+
+
+@pytest.mark.parametrize(("dtype", "width"), [(np.float64, simd.WIDTH), (np.float32, simd.WIDTH32)])
+def test_flat_positions_in_both_precisions(dtype, width):
+    x, y = np.random.default_rng(1).uniform(1.0, 2.0, size=(2, width + 5)).astype(dtype)
+    out = np.zeros(width + 5, dtype)
+    first = flat(x, y, out)
+    a, b = x[3 : 3 + width], y[1 : 1 + width]
+    # The products cancel, up to roundings of numbers below 8; the root of a square is below 2.
+    np.testing.assert_allclose(out[2 : 2 + width], a / b, rtol=8 * np.finfo(dtype).eps)
+    assert not out[:2].any()
+    assert not out[2 + width :].any()
+    assert first == b[0]
+
+
+def test_a_square_is_turned():
+    n = simd.WIDTH
+    starts, out = 50 * np.arange(n), simd.buffer(n + 2)
+    values = np.arange(50.0 * n)
+    level = np.arange(1.0, n + 1)[None]
+    turn(values, starts, level, out)
+    want = values.reshape(n, 50)[:, 7 : 7 + n].T - level
+    np.testing.assert_array_equal(out[1 : n + 1], want)
+    assert not out[[0, -1]].any()
+
+
+@large_kernel
+def turn(values, starts, level, out):
+    transpose(values, starts, 7, simd.load(level, 0), out, 1)
 
 
 def test_a_buffer_is_zero_and_begins_on_a_cache_line():
