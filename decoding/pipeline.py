@@ -9,7 +9,7 @@ from __future__ import annotations
 import multiprocessing as mp
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -237,19 +237,18 @@ def _serve(
     try:
         stage = make(layers)
     except Exception as error:  # goes to the caller, who raises it
-        control.send(("error", f"layers {layers.start} to {layers.stop - 1}: {error}"))
+        with suppress(OSError):  # unless another stage failed first, and nobody listens any more
+            control.send(("error", f"layers {layers.start} to {layers.stop - 1}: {error}"))
         return
-    control.send(("done", stage.block_bytes))
-    while True:
-        try:
+    with suppress(EOFError, OSError):
+        control.send(("done", stage.block_bytes))
+        while True:
             name, *arguments = control.recv()
             if name == "run":
                 after.send(_run(stage, arguments[0], before))
             else:
                 control.send(("done", getattr(stage, name)(*arguments)))
-        except (EOFError, OSError):
-            stage.close()
-            return
+    stage.close()
 
 
 def _run(stage: Stage, batch: StepBatch, before: Connection | None) -> tuple[str, Any]:
