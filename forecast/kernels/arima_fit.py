@@ -10,9 +10,20 @@ from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.arima_data import Regression, prepare, product
 from forecast.kernels.arma_buffers import Data, Places, pad_of, places
 from forecast.kernels.arma_end import end_innovations
-from forecast.kernels.arma_neighbours import DONE, STEP, Search, place_point, search_space, values_at
+from forecast.kernels.arma_filled import fill_gaps
+from forecast.kernels.arma_neighbours import (
+    DONE,
+    DRAFT,
+    FINAL,
+    STEP,
+    WHOLE,
+    Search,
+    place_point,
+    search_space,
+    values_at,
+)
 from forecast.kernels.arma_polynomial import Shape, shape_of
-from forecast.kernels.arma_search import advance, begin
+from forecast.kernels.arma_search import advance, begin, place_ends
 from forecast.kernels.arma_start import starting_points
 from forecast.kernels.curvature import factor, solve
 from forecast.kernels.simd import buffer
@@ -70,17 +81,19 @@ def coefficients(shape: Shape, u: F64, out: F64) -> None:
 
 
 @large_kernel
-def _next_points(shape: Shape, data: Data, at: Search, cov: bool, asked: int, count: int) -> int:
+def _next_points(shape: Shape, data: Data, at: Search, cov: bool, stage: int, asked: int, count: int) -> int:
     """Take what was evaluated; return how many points to evaluate next, 0 at the end."""
     out_of_line()
     if asked == 0:
         pad = data.columns.shape[1] - data.n
-        # With gaps a likelihood costs five times as much, and starts from filled values say less.
-        thorough = cov and len(data.holes) == 0
-        return starting_points(shape, data.columns[-1, pad:], thorough, at.points, at.family)
+        w, thorough = data.columns[-1, pad:], cov and stage != FINAL
+        count = starting_points(shape, w, thorough, at.points, at.family)
+        if stage == FINAL:
+            place_ends(at, count)
+        return count
     if asked == 1:
-        return begin(at, count, data.n_obs)
-    return advance(at, data.n_obs, cov)
+        return begin(at, count, data.n_obs, stage)
+    return advance(at, data.n_obs, cov and stage != DRAFT)
 
 
 @kernel
@@ -288,6 +301,13 @@ def _design(y: F64, X: F64, lo: int, hi: int, trend: int) -> tuple[F64, F64, int
     return y[lo + begin_at : lo + end], out, count
 
 
+@kernel
+def _room(shape: Shape, data: Data) -> tuple[Places, F64]:
+    """Return the buffer of the likelihood, and where everything is in it."""
+    rows = places(shape, data.n, data.columns.shape[0], len(data.holes), len(data.diff) - 1)
+    return rows, buffer(rows.size)
+
+
 @large_kernel
 def fit_rows(
     y: F64, indptr: I64, X: F64, trend: int, orders: I64, cov: bool, first: int, last: int, out: Fits
@@ -305,8 +325,8 @@ def fit_rows(
     orders
         (n, 7) p, d, q, P, D, Q, s.
     cov
-        Whether to write `out.cov` and the innovations, and to search for maxima next to cancellation in
-        series without gaps. Without, a fit takes a third of the time: enough to compare orders.
+        Whether to write `out.cov` and the innovations, and to search for maxima next to cancellation.
+        Without, a fit takes a third of the time: enough to compare orders.
 
     Notes
     -----
@@ -327,16 +347,22 @@ def fit_rows(
         out.code[row] = FAILED
         if data.n_obs < 1 or np.isnan(made.log_free):
             continue
-        rows = places(shape, data.n, data.columns.shape[0], len(data.holes), len(data.diff) - 1)
-        work, at = buffer(rows.size), search_space(shape.n_arma, made.r)
+        at, stage, on = search_space(shape.n_arma, made.r), WHOLE, data
+        if len(data.holes) > 0:
+            stage, on = DRAFT, fill_gaps(shape, data)
+        rows, work = _room(shape, on)
         asked = points = row - row  # no literal: of one in a call numba compiles a copy of what is called
         while True:
-            points = _next_points(shape, data, at, cov, asked, points)
+            points = _next_points(shape, on, at, cov, stage, asked, points)
             asked += 1
             last_one = points == 0
+            if last_one and stage == DRAFT:
+                stage, on, asked = FINAL, data, row - row
+                rows, work = _room(shape, on)
+                continue
             if last_one:  # the point by itself: its neighbours were in the lanes
                 points = place_point(at)
-            values_at(shape, ar_lags, ma_lags, data, work, rows, points, at)
+            values_at(shape, ar_lags, ma_lags, on, work, rows, points, at)
             if last_one:
                 break
         out.code[row] = _write(shape, data, made, work, rows, at, row, cov, out)

@@ -18,8 +18,10 @@ from forecast.types import F64, I64
 # 6), and as much by rounding (1e-13 / step); that of a Hessian 1e-4 and 1e-5, in units of the data.
 STEP = 1e-4
 RUNS = 1 + FAMILIES + 2
-PHASE, PAIRS, FRESH, STEPS, RUN, EXTRA, DONE, KEPT_DONE, FAILED, LAST, SLOW, BOTH = range(12)
+PHASE, PAIRS, FRESH, STEPS, RUN, EXTRA, DONE, KEPT_DONE, FAILED, LAST, SLOW, BOTH, STAGE = range(13)
 """Places in `Search.mode`."""
+WHOLE, DRAFT, FINAL = 0, 1, 2
+"""Stages: a search of its own; one of filled data, for its ends; and one from these ends."""
 
 
 class Search(NamedTuple):
@@ -47,9 +49,9 @@ class Search(NamedTuple):
     start_g: F64
     axes: F64
     starts: F64
-    """(runs, k) where to begin, the best first."""
+    """(runs, k) where to begin, the best first; of runs that are over where they ended."""
     offers: F64
-    """(runs,) values there."""
+    """(runs,) values there; inf for runs that were left out."""
     family: I64
     """(n,) of starting points."""
     kept: F64
@@ -68,7 +70,8 @@ def search_space(k: int, n_regressors: int) -> Search:
         np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((n, k)), np.zeros(n),
         np.zeros((n, n_regressors)), np.zeros(k), np.zeros(k, dtype=np.int64), np.zeros((k, k)),
         np.zeros(k), np.zeros(k), np.zeros(k), np.zeros((k, k)), np.zeros((RUNS, k)),
-        np.zeros(RUNS), np.zeros(n, dtype=np.int64), np.zeros(k), np.zeros(12, dtype=np.int64), np.zeros(3),
+        np.zeros(RUNS), np.zeros(n, dtype=np.int64), np.zeros(k),
+        np.zeros(STAGE + 1, dtype=np.int64), np.zeros(3),
     )  # fmt: skip
 
 

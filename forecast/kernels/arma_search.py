@@ -4,6 +4,9 @@ A point and all its neighbours one step away are lanes of one pass, so that the 
 little more than the value. Up to `_NEWTON` parameters every step has its own Hessian; with more of them it is
 kept up by the BFGS formula and made anew from time to time, and at the end.
 
+With gaps a likelihood costs five times as much. Then the data are filled and searched first, and the search
+with gaps begins where that one ended.
+
 The search runs in u = artanh of the partial autocorrelations of each factor, where every point is a
 stationary and invertible model. Source: Nocedal and Wright (2006), *Numerical Optimization*, ch. 3 and 6.
 """
@@ -16,8 +19,10 @@ from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.arma_neighbours import (
     BOTH,
     DONE,
+    DRAFT,
     EXTRA,
     FAILED,
+    FINAL,
     FRESH,
     KEPT_DONE,
     LAST,
@@ -26,6 +31,7 @@ from forecast.kernels.arma_neighbours import (
     RUN,
     RUNS,
     SLOW,
+    STAGE,
     STEPS,
     Search,
     place_neighbours,
@@ -42,6 +48,8 @@ _REFRESH = 5
 _MAX_STEPS = 150
 # Newton's promise of what is left to gain, in log-likelihood: 1e-10 is 1e-5 standard errors.
 _GAIN = 1e-10
+# ... and of filled data, whose maxima are off by more.
+_GAIN_DRAFT = 1e-3
 # Beyond, the partial autocorrelation is within 2e-7 of 1 and the likelihood flat: the search stays there.
 _EDGE = 8.0
 _LONGEST = 1.0
@@ -60,6 +68,8 @@ _SCARCE = 60
 # those with complex pairs, of which there are more, within the second.
 _NEAR = 25.0
 _NEAR_COMPLEX = 15.0
+# With gaps an end of the filled data is a start from where little is left to gain.
+_NEAR_FINAL = 5.0
 # A search begun again is over when what Newton promises is below this, and not a quarter of what it lacks.
 _SURE = 3.0
 # ... or when it is this near to an end that is known.
@@ -203,7 +213,28 @@ def _take_best(at: Search, count: int, family: int, run: int) -> None:
 
 
 @large_kernel
-def begin(at: Search, count: int, n: int) -> int:
+def place_ends(at: Search, count: int) -> None:
+    """Put the ends of a draft in the place of the last of `count` starting points, the best last."""
+    out_of_line()
+    row = count
+    for _ in range(RUNS):
+        best, new = 0, row > 0
+        for run in range(1, RUNS):
+            best = run if at.offers[run] < at.offers[best] else best
+        for other in range(row, count):
+            far = 0.0
+            for i in range(len(at.u)):
+                far = max(far, abs(np.arctanh(at.points[other, i]) - at.starts[best, i]))
+            new = new and far > _SAME
+        if new and np.isfinite(at.offers[best]):
+            row -= 1
+            for i in range(len(at.u)):
+                at.points[row, i] = np.tanh(at.starts[best, i])
+        at.offers[best] = np.inf
+
+
+@large_kernel
+def begin(at: Search, count: int, n: int, stage: int) -> int:
     """Take `count` starting points, which have been evaluated; return the number of points to evaluate."""
     out_of_line()
     at.offers[:] = np.inf
@@ -212,8 +243,9 @@ def begin(at: Search, count: int, n: int) -> int:
     for i in range(len(at.u)):
         at.u[i] = at.starts[0, i]
     at.mode[:] = 0
-    at.mode[FRESH] = 1
-    at.mode[EXTRA] = RUNS - 1 - FAMILIES if len(at.u) > 2 and n < _SCARCE * len(at.u) else 0
+    at.mode[FRESH], at.mode[STAGE] = 1, stage
+    scarce = len(at.u) > 2 and n < _SCARCE * len(at.u) and stage != FINAL
+    at.mode[EXTRA] = RUNS - 1 - FAMILIES if scarce else 0
     at.real[0], at.real[2] = np.inf, np.inf
     return _ask_derivatives(at, True)
 
@@ -234,7 +266,7 @@ def _next_step(at: Search, n: int, cov: bool) -> int:
     k, newton = len(at.u), len(at.u) <= _NEWTON
     gain, definite, escape = _direction(at)
     at.real[1] = gain * n
-    small = at.real[1] < _GAIN
+    small = at.real[1] < (_GAIN_DRAFT if at.mode[STAGE] == DRAFT else _GAIN)
     over = at.mode[STEPS] >= _MAX_STEPS
     flat = at.mode[SLOW] >= _PATIENCE
     beaten = at.mode[RUN] > 0 and definite and _beaten(at, gain)
@@ -261,10 +293,12 @@ def _next_step(at: Search, n: int, cov: bool) -> int:
 def _end(at: Search, n: int) -> int:
     """Keep the better end; begin again elsewhere as long as there is reason to."""
     out_of_line()
-    edge, k = 0.0, len(at.u)
+    edge, k, final = 0.0, len(at.u), at.mode[STAGE] == FINAL
+    at.offers[at.mode[RUN]] = at.real[0]
     for i in range(k):
+        at.starts[at.mode[RUN], i] = at.u[i]
         edge = max(edge, abs(at.u[i]))
-    if at.mode[RUN] == 0 and (at.mode[DONE] == 0 or edge > _SUSPECT):
+    if at.mode[RUN] == 0 and (at.mode[DONE] == 0 or (edge > _SUSPECT and not final)):
         at.mode[EXTRA] = max(at.mode[EXTRA], 1)
     better = at.mode[RUN] == 0 or at.real[0] < at.real[2]
     if better:
@@ -273,14 +307,15 @@ def _end(at: Search, n: int) -> int:
             at.kept[i] = at.u[i]
     for run in range(at.mode[RUN] + 1, RUNS):
         bound = _NEAR if run <= FAMILIES - 2 else _NEAR_COMPLEX
-        near = (at.offers[run] - at.real[2]) * n < bound
-        if near if run <= FAMILIES else run <= FAMILIES + at.mode[EXTRA]:
+        near = (at.offers[run] - at.real[2]) * n < (_NEAR_FINAL if final else bound)
+        if near if run <= FAMILIES or (final and near) else run <= FAMILIES + at.mode[EXTRA]:
             for i in range(k):
                 at.u[i] = at.starts[run, i]
             at.real[0], at.mode[RUN] = np.inf, run
             at.mode[STEPS], at.mode[FAILED], at.mode[SLOW] = 0, 0, 0
             return _ask_derivatives(at, True)
-    if better:
+        at.offers[run] = np.inf
+    if better or at.mode[STAGE] == DRAFT:
         return 0
     for i in range(k):
         at.u[i] = at.kept[i]

@@ -43,8 +43,14 @@ MOST = len(_PLAIN) + 1 + 4 * len(_REAL) + len(_COMPLEX) * _ANGLES
 
 
 @kernel
-def _long_ar(w: F64, order: int, phi: F64) -> None:
-    """Yule-Walker coefficients 0..order - 1 by Levinson's recursion."""
+def long_order(shape: Shape, n: int) -> int:
+    """Order of the long autoregression."""
+    return min(max(shape.ar_degree, shape.ma_degree) + _MORE, n // 3)
+
+
+@kernel
+def long_ar(w: F64, order: int, phi: F64) -> None:
+    """Add Yule-Walker coefficients 0..order - 1 to zeros by Levinson's recursion."""
     n = len(w)
     r, old = np.zeros(order + 1), np.zeros(order)
     for lag in range(order + 1):
@@ -115,8 +121,8 @@ def _gram(shape: Shape, w: F64, G: F64, x: F64) -> bool:
     """Write the normal equations of w on its lags and those of the errors of a long autoregression."""
     out_of_line()
     p, q, P, Q = shape.p, shape.q, shape.P, shape.Q
-    n, longest = len(w), max(shape.ar_degree, shape.ma_degree)
-    order = min(longest + _MORE, n // 3) if q + Q > 0 else 0
+    n = len(w)
+    order = long_order(shape, n) if q + Q > 0 else 0
     begin = order + max(shape.ma_degree, shape.ar_degree - order)
     k = p + q + P + Q
     if n - begin < 2 * k + 5 or (q + Q > 0 and order < 1):
@@ -124,7 +130,7 @@ def _gram(shape: Shape, w: F64, G: F64, x: F64) -> bool:
     e = np.zeros(n)
     if order > 0:
         phi = np.zeros(order)
-        _long_ar(w, order, phi)
+        long_ar(w, order, phi)
         e[order:] = -w[order:]  # of minus theta
         for j in range(order):  # a lag at a time: along the series the additions vectorise
             for t in range(order, n):

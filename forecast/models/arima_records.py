@@ -16,11 +16,15 @@ from forecast.models.filtering import end_state
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm, Family, Form, Records
 from forecast.models.residual_tests import whiteness
-from forecast.models.sarimax import profiled
+from forecast.models.sarimax import SarimaxFit, profiled
 from forecast.models.triage import Triage
 from forecast.types import F64, I64, Bool, Status
 
 TRENDS = ("n", "c", "t", "ct")
+
+# Where a pole on the circle is pulled inside, a root of the MA part that all but cancelled it has to follow,
+# or several units of log-likelihood are lost. How far it goes best is found among these sizes, 1 first.
+_FOLLOW = 1.0 - np.array([0.0, 1e-3, 2e-3, 3e-3, 5e-3, 7e-3, 1e-2, 1.5e-2, 2e-2, 3e-2])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,8 +97,22 @@ def records_of(
     return place(parts, places, panel.n_series)
 
 
+def _followed(fit: SarimaxFit, y: F64, X: F64, plain: bool, seasonal: bool) -> SarimaxFit | None:
+    """Shrink the roots of the MA factors beside repaired AR factors to where the likelihood is highest."""
+    best = None
+    for size in _FOLLOW.tolist() if len(fit.theta) * plain + len(fit.seasonal_theta) * seasonal else [1.0]:
+        theta, Theta = (
+            c * size ** np.arange(1, 1 + len(c)) if wanted else c
+            for c, wanted in ((fit.theta, plain), (fit.seasonal_theta, seasonal))
+        )
+        found = profiled(replace(fit, theta=theta, seasonal_theta=Theta), y, X)
+        if found is not None and (best is None or found.loglik > best.loglik):
+            best = found
+    return best
+
+
 def _gated(estimates: Estimates, panel: Panel, scale: F64) -> Estimates:
-    """Pull AR factors with poles on the unit circle inside; variance and likelihood follow."""
+    """Pull AR factors with poles on the unit circle inside; MA part, variance and likelihood follow."""
     o = estimates.orders
     phi, changed = repair(estimates.phi, o[:, 0])
     seasonal, seasonal_changed = repair(estimates.seasonal_phi, o[:, 3], o[:, 6])
@@ -104,18 +122,21 @@ def _gated(estimates: Estimates, panel: Panel, scale: F64) -> Estimates:
     scaled = replace(panel, values=panel.values / np.repeat(scale, panel.lengths))
     sigma2, loglik, n_used = estimates.sigma2.copy(), estimates.loglik.copy(), estimates.n_used.copy()
     status, messages, ended = estimates.status.copy(), dict(estimates.messages), estimates.ended.copy()
+    theta, seasonal_theta = estimates.theta.copy(), estimates.seasonal_theta.copy()
     inside = replace(estimates, phi=phi, seasonal_phi=seasonal, cov={})
     for i in rows.tolist():
         trend = "".join(name for name, is_in in zip("ct", estimates.asked[i], strict=False) if is_in) or "n"
-        fit = profiled(inside.fit(i), scaled.series(i), design(scaled, i, trend).X)
+        X = design(scaled, i, trend).X
+        fit = _followed(inside.fit(i), scaled.series(i), X, bool(changed[i]), bool(seasonal_changed[i]))
         if fit is not None:
             sigma2[i], loglik[i], n_used[i] = fit.sigma2, fit.loglik, fit.n_used
+            theta[i, : o[i, 2]], seasonal_theta[i, : o[i, 5]] = fit.theta, fit.seasonal_theta
         status[i], ended[i] = Status.REPAIRED, False
         messages[i] = "AR part was on the edge of stationarity: poles pulled inside the unit circle"
     cov = {i: cov for i, cov in estimates.cov.items() if status[i] != Status.REPAIRED}
     return replace(
-        inside, sigma2=sigma2, loglik=loglik, n_used=n_used, status=status, messages=messages, ended=ended,
-        cov=cov,
+        inside, theta=theta, seasonal_theta=seasonal_theta, sigma2=sigma2, loglik=loglik, n_used=n_used,
+        status=status, messages=messages, ended=ended, cov=cov,
     )  # fmt: skip
 
 

@@ -32,8 +32,8 @@ def fit_native(panel: Panel, orders: I64, trend: str, jobs: int = 1, with_cov: b
     trend
         "n", "c", "t" or "ct".
     with_cov
-        Compute covariances of the estimates, and the last innovations; and search series without gaps for
-        maxima next to cancellation, too. Without, a fit is three times as fast: to compare orders.
+        Compute covariances of the estimates, and the last innovations; and search for maxima next to
+        cancellation, too. Without, a fit is up to three times as fast: to compare orders.
     """
     n, k = panel.n_series, len(panel.exog)
     code = _TRENDS[trend]

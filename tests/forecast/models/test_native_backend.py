@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -198,3 +200,21 @@ def test_imputation_is_that_of_the_smoother_of_statsmodels(order):
     hole = np.isnan(y)
     np.testing.assert_allclose(mean[hole], want[hole], atol=1e-6)  # its filter stops at 1e-19 of P
     np.testing.assert_allclose(variance[hole], spread[hole], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", [10, 24, 36])
+def test_maxima_next_to_cancellation_are_found_in_series_with_gaps(seed):
+    y = path(Order(2, 0, 2), 100, seed, 0.1)
+    thorough, plain = (fit_series(y, np.zeros((100, 0)), Order(2, 0, 2), cov) for cov in (True, False))
+    assert thorough.loglik > plain.loglik + 1.0
+
+
+def test_roots_of_the_ma_part_follow_poles_that_are_pulled_inside():
+    y = path(Order(2, 0, 2), 100, 24, 0.1)
+    free = fit_series(y, np.zeros((100, 0)), Order(2, 0, 2))
+    records = ARIMA((2, 0, 2), trend="n").fit(panel_of([y]))
+    assert records.status[0] == Status.REPAIRED
+    kept = replace(free, phi=records.phi[0])
+    # The pole goes in by a thousandth; alone it would leave the root beside it.
+    assert profiled(kept, y, np.zeros((100, 0))).loglik < free.loglik - 0.5
+    assert free.loglik - 0.2 < records.loglik[0] < free.loglik
