@@ -273,7 +273,7 @@ def _write(
                 phi[row, i] = coefficients[i, r]
             order[row], intercept[row], ok[row] = orders[r], level[0, r], 1
             sigma2[row] = pivot[r] * pivot[r] / n
-            loglik[row] = gaussian_loglik(n, sigma2[row])
+            loglik[row] = gaussian_loglik(n, float(sigma2[row]))
 
 
 @kernel
@@ -302,7 +302,7 @@ def fit_lanes(
     starts, orders, good = indptr[rows], np.full(WIDTH, m), np.ones(WIDTH, dtype=np.bool_)
     lengths = indptr[rows + 1] - starts
     fill_lanes(values, starts, lengths, const, pad, mean[0], x)
-    lane_products(x, pad, lengths, m, core, part, values, indptr[rows[WIDTH - 1] + 1])
+    lane_products(x, pad, lengths, m, core, part, values, int(indptr[rows[WIDTH - 1] + 1]))
     # One call for both factorisations: the compiler would inline two.
     K = m
     for final in range(2):

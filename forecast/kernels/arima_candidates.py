@@ -14,13 +14,14 @@ import numpy as np
 
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.arima_data import Regression, prepare
-from forecast.kernels.arima_fit import FAILED, FITTED, Fits, _write
+from forecast.kernels.arima_fit import FAILED, FITTED, Fits, write_estimates
 from forecast.kernels.arma_buffers import Data, pad_of, places
 from forecast.kernels.arma_neighbours import (
     DONE,
     PHASE,
     RUN,
     RUNS,
+    WHOLE,
     Search,
     place_point,
     search_space,
@@ -121,7 +122,7 @@ def _seed(at: Search, climb: Climb, n: int) -> int:
     run = climb.state[1]
     at.points[0, :] = climb.starts[climb.state[4 + run]]
     at.values[0] = climb.values[run]
-    count = begin(at, 1, n)
+    count = begin(at, 1, n, WHOLE)
     # Runs are counted here: this is the last one there, with no end to compare it with.
     at.mode[RUN] = RUNS - 1
     at.kept[:] = np.inf
@@ -229,7 +230,7 @@ def _curve(shape: Shape, data: Data, at: Search, climb: Climb, effort: Effort) -
         climb.kept[i] = np.arctanh(at.points[0, i])
     at.values[0] = climb.best[0]
     climb.state[0] = _CURVING
-    return begin(at, 1, data.n_obs)
+    return begin(at, 1, data.n_obs, WHOLE)
 
 
 @large_kernel
@@ -291,7 +292,7 @@ def climb_rows(
     out_of_line()
     for row in range(first, last):
         order, i = orders[row], series[row]
-        design = _design(X, indptr[i], indptr[i + 1], trends[row])
+        design = _design(X, int(indptr[i]), int(indptr[i + 1]), trends[row])
         ar_lags = np.zeros(order[0] + order[6] * order[3] + 1, dtype=np.int64)
         ma_lags = np.zeros(order[2] + order[6] * order[5] + 1, dtype=np.int64)
         shape = shape_of(order[0], order[2], order[3], order[5], order[6], ar_lags, ma_lags)
@@ -319,4 +320,4 @@ def climb_rows(
         out.code[row] = _store(shape, data, made, climb, row, out)
         if effort.estimate and out.code[row] == FITTED:
             at.mode[DONE] = int(climb.best[1] < _LOST)
-            fits.code[row] = _write(shape, data, made, work, rows, at, row, effort.estimate, fits)
+            fits.code[row] = write_estimates(shape, data, made, work, rows, at, row, effort.estimate, fits)

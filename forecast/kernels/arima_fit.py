@@ -243,7 +243,7 @@ def _refusal(y: F64, X: F64, order: I64, count: int) -> int:
 
 
 @large_kernel
-def _write(
+def write_estimates(
     shape: Shape,
     data: Data,
     made: Regression,
@@ -365,6 +365,6 @@ def fit_rows(
             values_at(shape, ar_lags, ma_lags, on, work, rows, points, at)
             if last_one:
                 break
-        out.code[row] = _write(shape, data, made, work, rows, at, row, cov, out)
+        out.code[row] = write_estimates(shape, data, made, work, rows, at, row, cov, out)
         if len(levels) < indptr[row + 1] - indptr[row]:  # missing at an end
             out.known[row] = 0
