@@ -11,6 +11,7 @@ from numbers import Real
 from typing import SupportsIndex
 
 from forecast.errors import InputError, nearest
+from forecast.models.computed import is_computed
 from forecast.models.spec import Model, with_season
 
 # Names of the models that ship with the library: what a misspelt one is compared with.
@@ -119,7 +120,13 @@ def resolve_models(model: object, season_length: int) -> list[Model]:
 
 
 def check_takes_exog(models: Sequence[Model], exog: Sequence[str]) -> None:
-    """Raise InputError when regressors are given and no model takes them."""
+    """Raise InputError when regressors are given and no model takes them, or one is named like ours."""
+    for name in exog:
+        if is_computed(str(name)):
+            raise InputError(
+                f"regressor {name!r} is called like one that a model computes from the time; rename it, "
+                "or leave it out of exog and pass fourier= or calendar= to the model"
+            )
     if exog and not any(getattr(model, "takes_exog", False) for model in models):
         names = ", ".join(type(model).__name__ for model in models)
         raise InputError(

@@ -17,16 +17,19 @@ from forecast.types import F64, I64
 
 
 @large_kernel
-def _hole_adjoint(shape: Shape, lags: I64, n: int, hole: int, reach: int, work: F64, at: Places) -> None:
+def _hole_adjoint(
+    shape: Shape, lags: I64, n: int, hole: int, reach: int, degree: int, work: F64, at: Places
+) -> None:
     """Write the adjoint of the response to a missing point, which is `pi` from point `hole` on, to `back`.
 
-    Points before it are written as far as they reach, and the first m of them always.
+    Points before it are written as far as they reach, and the first m of them always; behind its end there
+    are zeros, as far as any inner product looks.
     """
     out_of_line()
     pad, m = pad_of(shape), max(shape.ar_degree, shape.ma_degree)
     end, begin = min(n, hole + reach), max(0, hole - reach)
     top = pad + end - 1
-    for row in range(top + 1, min(top + pad + m + 2, at.rows)):
+    for row in range(top + 1, min(top + 1 + max(pad + m + 1, degree), at.rows)):
         store(work, at.back + row, broadcast(0.0))
     ma_filter(
         work,
@@ -61,7 +64,7 @@ def _alike(shape: Shape, lags: I64, data: Data, reach: int, degree: int, work: F
         count += 1
     for row in range(pad):
         store(work, at.back + row, broadcast(0.0))
-    _hole_adjoint(shape, lags, n, reach, reach, work, at)
+    _hole_adjoint(shape, lags, n, reach, reach, degree, work, at)
     for lag in range(reach):
         acc, first = broadcast(0.0), at.back + pad + reach + lag
         for k in range(min(degree + 1, reach - lag)):
@@ -132,7 +135,7 @@ def gram_of_holes(shape: Shape, ma_lags: I64, data: Data, known: int, work: F64,
         if j < alike:
             _project_alike(shape, data, reach, work, at, j)
         else:
-            _hole_adjoint(shape, ma_lags, n, hole, reach, work, at)
+            _hole_adjoint(shape, ma_lags, n, hole, reach, degree, work, at)
             project(shape, n, work, at, j, at.back + pad)
         for i in range(j, K):
             lag, found = data.holes[i] - hole, broadcast(0.0)

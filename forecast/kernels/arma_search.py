@@ -270,23 +270,25 @@ def _next_step(at: Search, n: int, cov: bool) -> int:
     over = at.mode[STEPS] >= _MAX_STEPS
     flat = at.mode[SLOW] >= _PATIENCE
     beaten = at.mode[RUN] > 0 and definite and _beaten(at, gain)
-    at.mode[DONE] = int(small or flat or (over and at.real[1] < _LOST))
-    if (small and not escape and (at.mode[FRESH] == 1 or (definite and not cov))) or over or beaten:
+    at.mode[DONE] = int(small or flat or ((over or beaten) and at.real[1] < _LOST))
+    fresh = at.mode[FRESH] == 1
+    if (small and not escape and (fresh or (definite and not cov))) or over or (flat and fresh):
         return 0
-    if flat and at.mode[FRESH] == 1:
+    if beaten and (fresh or at.real[0] >= at.real[2]):
         return 0
     at.mode[STEPS] += 1
     edge = 0.0
     for i in range(k):
         at.start[i], at.start_g[i] = at.u[i], at.g[i]
         edge = max(edge, abs(at.u[i]))
-    if (at.mode[STEPS] > 4 and edge > 1.5 and not small) or escape:
+    still = small or flat or beaten
+    if (at.mode[STEPS] > 4 and edge > 1.5 and not still) or escape:
         at.mode[PHASE] = LENGTHS
         return _place_lengths(at)
-    if not small and not flat:
+    if not still:
         for i in range(k):
             at.u[i] = _clip(at.start[i] + at.step[i])
-    return _ask_derivatives(at, newton or small or flat or at.mode[STEPS] % _REFRESH == 0)
+    return _ask_derivatives(at, newton or still or at.mode[STEPS] % _REFRESH == 0)
 
 
 @large_kernel

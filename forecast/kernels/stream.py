@@ -26,6 +26,10 @@ A, B, LEVELS, INNOV, PSI, PATH, SEASONAL, OUT, HEAD = range(14, 23)
 # Ticks after which the forecast is run anew, so that rounding cannot pile up.
 REFRESH = 1024
 
+# An innovation beyond this has no finite square. It counts as missing: taken in, one such number can make
+# a state infinite for ever.
+LARGEST = 1e154
+
 
 @kernel
 def part_of(row: F64, name: int, size: int) -> F64:
@@ -164,7 +168,7 @@ def tick(table: F64, pool: F64, slot: int, h: int, y: float, x: F64) -> tuple[fl
     h
         Steps of the forecast.
     y
-        The value, NaN where missing.
+        The value, NaN where missing; an innovation beyond `LARGEST` counts as missing.
     x
         (1 + h,) what regressors add to the deterministic part now and at the next h steps.
 
@@ -180,6 +184,8 @@ def tick(table: F64, pool: F64, slot: int, h: int, y: float, x: F64) -> tuple[fl
     mean = _recursion(row, 0, 0.0 if row[REGRESSION] else m)
     observed = _observed(row, y)
     e = observed - free - mean
+    if not abs(e) < LARGEST:
+        e = np.nan
     missing = np.isnan(e)
     carry = not row[KNOWN] or (missing and row[SIGMA2] > 0.0)
     if carry and row[PLACE] < 0:

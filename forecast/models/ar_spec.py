@@ -66,7 +66,7 @@ def read_seasonal_lags(seasonal_lags: Mapping[int, int] | Sequence[Sequence[int]
     """
     given = seasonal_lags.items() if isinstance(seasonal_lags, Mapping) else seasonal_lags
     try:
-        pairs = tuple((operator.index(season), operator.index(count)) for season, count in given)
+        pairs = tuple((_season(season), operator.index(count)) for season, count in given)
     except (TypeError, ValueError):
         raise InputError(
             f"seasonal_lags must map season lengths to numbers of lags, as {{24: 2}}, got {seasonal_lags!r}"
@@ -80,6 +80,11 @@ def read_seasonal_lags(seasonal_lags: Mapping[int, int] | Sequence[Sequence[int]
     if len({season for season, _ in pairs}) < len(pairs):
         raise InputError(f"seasonal_lags={seasonal_lags!r} names a season length twice")
     return pairs
+
+
+def _season(season: int | str) -> int:
+    """JSON has no keys but strings."""
+    return int(season) if isinstance(season, str) else operator.index(season)
 
 
 def resolve_lags(lags: Lags, max_lags: int | None, seasonal_lags: SeasonalLags = ()) -> tuple[I64, int]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 import numpy as np
 
 from forecast.errors import InputError
+from forecast.models.ar_spec import check_whole
 from forecast.models.arima_estimates import Estimates, Fitted, stacked
 from forecast.models.arima_records import asked, check_trend, default_trend, design, records_of
 from forecast.models.computed import (
@@ -30,6 +31,9 @@ from forecast.types import F64, I64, Status
 
 BACKENDS = ("native", "statsmodels")
 
+# A fit takes a minute a series at 80 coefficients, and no series tells so many apart.
+MAX_ORDERS = 60
+
 
 @dataclass(frozen=True, slots=True)
 class ARIMA:
@@ -43,7 +47,7 @@ class ARIMA:
     order
         (p, d, q).
     seasonal_order
-        (P, D, Q).
+        (P, D, Q). p + q + P + Q is at most 60.
     season_length
         s in steps; at least 2 where `seasonal_order` has anything in it. None: from the frequency.
     trend
@@ -78,9 +82,10 @@ class ARIMA:
             object.__setattr__(self, name, _triple(name, getattr(self, name)))
         check_backend(self.backend)
         settle_terms(self)
+        _check_size(self.order, self.seasonal_order)
         s = self.season_length
-        if s is not None and s < 1:
-            raise InputError(f"season_length must be 1 or more, got {s!r}")
+        if s is not None:
+            check_whole("season_length", s)
         if s == 1 and any(self.seasonal_order):
             raise InputError(
                 f"seasonal_order={self.seasonal_order} needs a season: pass season_length=12, say, not 1"
@@ -166,9 +171,18 @@ def check_backend(backend: str) -> None:
 def _triple(name: str, value: tuple[int, ...]) -> tuple[int, ...]:
     """Three whole numbers >= 0, as a tuple (JSON hands in lists)."""
     try:
-        numbers = tuple(int(k) for k in value)
-    except (TypeError, ValueError):
+        numbers = () if any(isinstance(k, (bool, np.bool_)) for k in value) else tuple(int(k) for k in value)
+    except (TypeError, ValueError, OverflowError):
         numbers = ()
     if len(numbers) != 3 or min(numbers) < 0 or numbers != tuple(value):
         raise InputError(f"{name} must be three whole numbers of 0 or more, got {value!r}")
     return numbers
+
+
+def _check_size(order: tuple[int, int, int], seasonal_order: tuple[int, int, int]) -> None:
+    (p, _, q), (P, _, Q) = order, seasonal_order
+    if p + q + P + Q > MAX_ORDERS:
+        raise InputError(
+            f"order={order} and seasonal_order={seasonal_order} have p + q + P + Q = {p + q + P + Q}, "
+            f"at most {MAX_ORDERS} can be estimated; use AR for a long memory"
+        )

@@ -27,8 +27,10 @@ _OF_PANDAS: Final = {"hour": "hour", "dayofweek": "day_of_week", "month": "month
 
 Pairs = tuple[tuple[float, int], ...]
 
+# A season length is at least 2, and the largest float has 309 digits.
 _NAME = re.compile(
-    r"fourier\((?P<period>[^,]+),(?P<wave>sin|cos),(?P<k>\d+)\)|calendar\((?P<field>hour|dayofweek|month),(?P<value>\d+)\)"
+    r"fourier\((?P<period>(?:[2-9]|[1-9][0-9]{1,308})(?:\.[0-9]+)?),(?P<wave>sin|cos),(?P<k>[0-9]{1,308})\)"
+    r"|calendar\((?P<field>hour|dayofweek|month),(?P<value>[0-9]{1,2})\)"
 )
 
 
@@ -43,12 +45,12 @@ def read_fourier(fourier: Mapping[float, int] | Sequence[Sequence[float]]) -> Pa
     Raises
     ------
     InputError
-        A season length below 2, or harmonics outside 1 .. half of it.
+        A season length below 2, or harmonics that are not whole numbers from 1 to half of it.
     """
     pairs = fourier.items() if isinstance(fourier, Mapping) else fourier
     try:
-        read = tuple((float(period), int(k)) for period, k in pairs)
-    except (TypeError, ValueError):
+        read = tuple((float(period), _harmonics(k)) for period, k in pairs)
+    except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"fourier must map season lengths to harmonics, as {{24: 3}}, got {fourier!r}"
         ) from None
@@ -62,11 +64,24 @@ def read_fourier(fourier: Mapping[float, int] | Sequence[Sequence[float]]) -> Pa
     return tuple((int(period) if period.is_integer() else period, k) for period, k in read)
 
 
-def read_calendar(calendar: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of calendar fields, checked."""
-    names = (calendar,) if isinstance(calendar, str) else tuple(calendar)
+def _harmonics(k: float) -> int:
+    if isinstance(k, (bool, np.bool_)) or not float(k).is_integer():
+        raise ValueError
+    return int(k)
+
+
+def read_calendar(calendar: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the names of calendar fields, checked; None is none of them."""
+    if calendar is None:
+        return ()
+    try:
+        names = (calendar,) if isinstance(calendar, str) else tuple(calendar)
+    except TypeError:
+        raise InputError(
+            f"calendar must be names of fields, as ['hour', 'month'], got {calendar!r}"
+        ) from None
     for name in names:
-        if name not in FIELDS:
+        if name not in tuple(FIELDS):
             raise InputError(f"unknown calendar field {name!r}{nearest(str(name), FIELDS)}")
     if len(set(names)) < len(names):
         raise InputError(f"calendar={names!r} names a field twice")

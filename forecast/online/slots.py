@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from forecast.errors import FutureExogError, InputError
+from forecast.errors import InputError
 from forecast.kernels import stream
+from forecast.models.ar_spec import check_whole
 from forecast.models.assemble import lagged_names
 from forecast.models.computed import Moments, is_computed
 from forecast.models.deterministic import exog_path
 from forecast.models.dynamics import Dynamics, dynamics
 from forecast.models.equations import recursions
 from forecast.models.records import Form, Records, Transform
+from forecast.online.arguments import read_exog, read_future, read_slot, read_value
 from forecast.online.state import Info, State
 from forecast.types import F64
 
@@ -24,6 +27,9 @@ _PLACES = 4
 # Points for which regressors that follow from the time are computed at once: NumPy and calendars cost
 # much the same for one.
 _CHUNK = 64
+
+# Every series keeps three rows of this length, and a tick writes them.
+MAX_HORIZON = 10_000
 
 
 @dataclass(slots=True, eq=False)
@@ -58,10 +64,19 @@ def load(records: Records, horizon: int = 24) -> Slots:
     Parameters
     ----------
     horizon
-        Steps that are forecast at every tick, >= 1.
+        Steps that are forecast at every tick, 1 to 10,000.
+
+    Raises
+    ------
+    InputError
+        `horizon` is none of these.
     """
-    if horizon < 1:
-        raise InputError(f"horizon must be 1 or more, got {horizon!r}")
+    check_whole("horizon", horizon)
+    if horizon > MAX_HORIZON:
+        raise InputError(
+            f"horizon must be at most {MAX_HORIZON}, got {horizon}: every tick forecasts all of it"
+        )
+    horizon = int(horizon)
     n, (L, q) = records.n_series, recursions(records).sizes.max(axis=0)
     run = dynamics(records, np.zeros((n, horizon)), 0, n)
     sizes = {
@@ -131,7 +146,7 @@ def _take_place(slots: Slots, slot: int) -> None:
 def step(
     slots: Slots,
     slot: int,
-    y: float,
+    y: float | None,
     exog: Mapping[str, float] | None = None,
     future: Mapping[str, F64] | None = None,
 ) -> Info:
@@ -142,7 +157,8 @@ def step(
     Parameters
     ----------
     y
-        The value at the next grid time; NaN (or what has no logarithm, under a log transform) is missing.
+        The value at the next grid time; NaN or None (or what has no logarithm, under a log transform, or
+        an innovation beyond 1e154) is missing.
     exog, future
         Regressors of that time, and of the next `horizon` steps, by name; without the latter the
         forecast of a model with regressors is NaN until `ahead` is given them.
@@ -150,17 +166,18 @@ def step(
     Raises
     ------
     InputError
-        A regressor that the model needs is not given, or NaN; or there is no such slot.
+        A regressor that the model needs is not given, or not finite; `y` is not a number; or there is no
+        such slot.
     """
-    if not 0 <= slot < len(slots.table):
-        raise InputError(f"slot {slot} is out of range, there are {len(slots.table)}")
-    x = _regressors(slots, slot, exog or {}, future) if slots.driven else slots.quiet
+    slot, y = read_slot(slot, len(slots.table)), read_value(y)
+    given = read_exog(exog, _needed(slots, slot) if slots.driven else ())
+    x = _regressors(slots, slot, given, future) if slots.driven else slots.quiet
     mean, e, f = stream.tick(slots.table, slots.pool, slot, slots.horizon, y, x)
     if f < 0:
         _take_place(slots, slot)
         mean, e, f = stream.tick(slots.table, slots.pool, slot, slots.horizon, y, x)
     if slots.driven:
-        _keep_tail(slots, slot, exog or {})
+        _keep_tail(slots, slot, given)
     if e != e:  # NaN
         return Info(mean, None, f)
     return Info(mean, e / f**0.5 if f > 0 else e, f)
@@ -178,14 +195,18 @@ def ahead(slots: Slots, slot: int, future: Mapping[str, F64] | None = None) -> F
     ------
     FutureExogError
         A regressor that the model needs is not there.
+    InputError
+        It is not `horizon` finite numbers, or there is no such slot.
     """
+    slot = read_slot(slot, len(slots.table))
     if future is not None and slots.driven:
         stream.project(slots.table, slot, slots.horizon, _future(slots, slot, future))
     return slots.table[slot, slots.out : slots.out + slots.horizon].copy()
 
 
 def state_of(slots: Slots, slot: int) -> State:
-    """Return what must survive a restart, as `init` has it."""
+    """Return what must survive a restart, as `init` has it; InputError where there is no such slot."""
+    slot = read_slot(slot, len(slots.table))
     row = slots.table[slot]
     L, q = int(row[stream.LAGS]), int(row[stream.MA])
     levels, innov = (
@@ -230,6 +251,19 @@ def _covariance(slots: Slots, slot: int) -> F64:
     return slots.pool[int(row[stream.PLACE]), :size, :size].copy()
 
 
+def _needed(slots: Slots, slot: int) -> list[str]:
+    """Regressors whose value at a tick enters it, or what comes later."""
+    if slots.known:
+        return []
+    exog = slots.records.exog
+    now = {
+        term.name
+        for term, beta in zip(exog, slots.records.beta[slot].tolist(), strict=True)
+        if beta != 0.0 and term.lag == 0 and not is_computed(term.name)
+    }
+    return sorted(now | set(lagged_names(exog)))
+
+
 def _regressors(slots: Slots, slot: int, exog: Mapping[str, float], future: Mapping[str, F64] | None) -> F64:
     """(1 + horizon,) what the regressors add: now, and ahead (NaN where not known)."""
     x = _timed(slots, slot, 1 + slots.horizon)
@@ -237,15 +271,13 @@ def _regressors(slots: Slots, slot: int, exog: Mapping[str, float], future: Mapp
         return x
     records, names = slots.records, lagged_names(slots.records.exog)
     for j, term in enumerate(records.exog):
-        if term.name in names and term.name not in exog:
-            raise InputError(f"regressor {term.name!r} is needed at every tick, got {sorted(exog)}")
         beta = float(records.beta[slot, j])
         if beta == 0.0 or is_computed(term.name):
             continue
-        if term.lag == 0 and exog.get(term.name, np.nan) != exog.get(term.name, np.nan):
-            raise InputError(f"regressor {term.name!r} is needed at every tick, got {sorted(exog)}")
         past = slots.tails[slot, names.index(term.name), term.lag - 1] if term.lag else exog[term.name]
         x[0] += beta * float(past)
+    if not math.isfinite(x[0]):
+        raise InputError(f"what the regressors add, with their kept past, is not finite: {exog}")
     if future is not None:
         _add_future(slots, slot, future, x, exog)
     else:
@@ -288,11 +320,7 @@ def _add_future(
         beta = float(records.beta[slot, j])
         if beta == 0.0 or is_computed(term.name):
             continue
-        if term.name not in future:
-            raise FutureExogError(f"regressor {term.name!r} has no future values; given: {sorted(future)}")
-        coming = np.asarray(future[term.name], dtype=np.float64)
-        if coming.shape != (h,):
-            raise InputError(f"future {term.name!r} has shape {coming.shape}, needs {(h,)}")
+        coming = read_future(future, term.name, h)
         past = slots.tails[slot, names.index(term.name)][::-1] if term.lag else np.zeros(0)
         seen = [newest[term.name]] if newest is not None and term.lag else []
         whole = np.concatenate([past, seen, coming])

@@ -8,12 +8,14 @@ from collections.abc import Mapping
 import numpy as np
 
 from forecast.errors import InputError
+from forecast.kernels.stream import LARGEST
 from forecast.models.assemble import take
 from forecast.models.computed import computed_values, is_computed
 from forecast.models.equations import equation, recursions
 from forecast.models.filtering import move
-from forecast.models.initial_state import Start
+from forecast.models.initial_state import Equation, Start
 from forecast.models.records import Form, Records, Transform
+from forecast.online.arguments import read_exog, read_value
 from forecast.online.state import Info, State
 
 
@@ -29,29 +31,48 @@ def tick(
     i
         Position of the series in `records`.
     y
-        The value at the next grid time; NaN (or what has no logarithm, under a log transform) is missing.
+        The value at the next grid time; NaN or None (or what has no logarithm, under a log transform, or
+        an innovation beyond 1e154) is missing.
     exog
         Regressors of that time by name.
 
     Raises
     ------
     InputError
-        A regressor that the model needs is not given, or NaN.
+        `y` is not a number, or a regressor that the model needs is not given, or not finite.
     """
     one = take(records, np.array([i]))
     rec = recursions(one)
-    given = dict(exog or {})
+    given = read_exog(exog, _needed(one, state))
     m = _deterministic(one, state, given)
+    if not math.isfinite(m):
+        raise InputError(f"what the regressors add, with their kept past, is not finite: {given}")
     regression = one.form[0] == Form.REGRESSION
-    w = _transformed(y, float(one.scale[0]), int(one.transform[0]))
-    start = _thawed(state)
+    w = _transformed(read_value(y), float(one.scale[0]), int(one.transform[0]))
     drive, seen = (0.0, w - m) if regression else (m, w)
-    mean, z, f = (
-        float(x[0]) for x in move(equation(one, rec, 0), start, np.array([seen]), np.array([drive]))
-    )
+    eq, start = equation(one, rec, 0), _thawed(state)
+    mean, z, f = _moved(eq, start, seen, drive)
+    if abs(z) >= LARGEST:  # missing, as in a slot
+        start = _thawed(state)
+        mean, z, f = _moved(eq, start, math.nan, drive)
     forecast = _untransformed(mean + m if regression else mean, float(one.scale[0]), int(one.transform[0]))
     standardised = None if math.isnan(z) else (z / math.sqrt(f) if f > 0 else z)
     return _frozen(start, state, given), Info(forecast, standardised, f)
+
+
+def _needed(one: Records, state: State) -> list[str]:
+    """Regressors whose value at a tick enters it, or what comes later."""
+    now = {
+        term.name
+        for term, beta in zip(one.exog, one.beta[0].tolist(), strict=True)
+        if beta != 0.0 and term.lag == 0 and not is_computed(term.name)
+    }
+    return sorted(now | set(state.exog_tail))
+
+
+def _moved(eq: Equation, start: Start, seen: float, drive: float) -> tuple[float, float, float]:
+    mean, z, f = move(eq, start, np.array([seen]), np.array([drive]))
+    return float(mean[0]), float(z[0]), float(f[0])
 
 
 def _deterministic(one: Records, state: State, exog: Mapping[str, float]) -> float:
@@ -67,8 +88,6 @@ def _deterministic(one: Records, state: State, exog: Mapping[str, float]) -> flo
         if is_computed(term.name):
             m += beta * float(computed_values(term.name, one.freq, one.start, np.array([state.t]))[0])
             continue
-        if term.lag == 0 and math.isnan(exog.get(term.name, math.nan)):
-            raise InputError(f"regressor {term.name!r} is needed at every tick, got {sorted(exog)}")
         m += beta * (exog[term.name] if term.lag == 0 else state.exog_tail[term.name][term.lag - 1])
     return m
 
@@ -93,8 +112,6 @@ def _thawed(state: State) -> Start:
 def _frozen(moved: Start, before: State, exog: Mapping[str, float]) -> State:
     tail = {}
     for name, past in before.exog_tail.items():
-        if name not in exog:
-            raise InputError(f"regressor {name!r} is needed at every tick, got {sorted(exog)}")
-        tail[name] = (float(exog[name]), *past[:-1])
+        tail[name] = (exog[name], *past[:-1])
     cov = None if moved.known else tuple(tuple(row) for row in moved.P.tolist())
     return State(before.t + 1, tuple(moved.levels.tolist()), tuple(moved.innov.tolist()), cov, tail)

@@ -72,7 +72,7 @@ class AutoARIMA:
         Differences to take; None: by KPSS tests after the seasonal strength has decided D. With
         regressors the tests look at the residuals of a regression on them.
     start_p, start_q, start_P, start_Q
-        Orders of the first candidate of the stepwise search.
+        Orders of the first candidate of the stepwise search; cut to the largest orders above, as in R.
     max_order
         Largest p + q + P + Q of the full search.
     max_models

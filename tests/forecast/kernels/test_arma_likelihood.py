@@ -53,6 +53,20 @@ def test_it_is_that_of_dense_matrices(model, seed, share):
     np.testing.assert_allclose(got.beta, beta, rtol=1e-5, atol=1e-6 * np.sqrt(sigma2))
 
 
+@pytest.mark.parametrize("share", [0.05, 0.3])
+@pytest.mark.parametrize(
+    "order", [(0, 0, 0, 0, 1, 0, 12), (0, 0, 1, 0, 1, 0, 12), (3, 1, 1, 0, 1, 0, 12), (1, 0, 1, 0, 2, 0, 4)]
+)
+def test_gaps_that_differences_reach_across(order, share):
+    """Differences look further ahead than the factors do; points come one after the other in one buffer."""
+    parcor = np.array([[0.5, -0.3, 0.2, 0.4], [-0.6, 0.1, 0.7, -0.2]])[:, : order[0] + order[2]]
+    y, _ = series(order, 3, 125, share)
+    got = loglik_at(order, y, parcor)
+    for point, row in zip(got, parcor, strict=True):
+        ar, ma, delta = polynomials(order, row)
+        assert point.loglik == pytest.approx(oracle.loglik(ar, ma, delta, y)[0], abs=1e-7)
+
+
 @settings(max_examples=10)
 @given(seed=st.integers(0, 1000), theta=st.floats(-0.6, 0.6), phi=st.floats(-0.9, 0.9))
 def test_long_series_with_gaps_share_one_response(seed, theta, phi):

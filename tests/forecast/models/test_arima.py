@@ -205,11 +205,22 @@ def test_threads_do_not_change_the_result(golden):
         ({"trend": "x"}, "trend must be"),
         ({"backend": "fast"}, "backend must be"),
         ({"season_length": 0}, "season_length must be"),
+        ({"season_length": "12"}, "season_length must be"),
+        ({"season_length": 12.5}, "season_length must be"),
+        ({"season_length": float("nan")}, "season_length must be"),
+        ({"order": (True, 0, 1)}, "order must be three"),
+        ({"order": (float("inf"), 0, 1)}, "order must be three"),
+        ({"order": (61, 0, 0)}, "at most 60"),
+        ({"order": (30, 0, 29), "seasonal_order": (1, 0, 1), "season_length": 4}, "at most 60"),
     ],
 )
 def test_values_without_a_meaning_are_refused(arguments, words):
     with pytest.raises(InputError, match=words):
         ARIMA(**arguments)
+
+
+def test_sixty_coefficients_may_be_asked_for():
+    assert ARIMA((30, 1, 28), (1, 0, 1), 4).resolved().n_arma == 60
 
 
 def test_the_default_trend_is_a_constant_where_nothing_is_differenced():

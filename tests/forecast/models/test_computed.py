@@ -53,6 +53,27 @@ def test_terms_by_hand():
     assert not is_computed("calendar(temp)")
 
 
+@pytest.mark.parametrize("period", ["abc", "0", "1", "1.5", "-24", "nan", "inf", "", "2.", "9" * 400])
+def test_what_is_no_season_length_makes_an_ordinary_name(period):
+    assert not is_computed(f"fourier({period},sin,1)")
+
+
+@pytest.mark.parametrize("name", ["calendar(hour,1)", "fourier(24,sin,1)", "fourier(10.5,cos,2)"])
+def test_a_regressor_called_like_a_computed_one_is_refused(name):
+    df = pd.DataFrame({"unique_id": "a", "ds": range(40), "y": np.arange(40.0) % 7, name: 1.0})
+    with pytest.raises(InputError, match="rename it"):
+        fc.fit(df, fc.ARX(lags=1), freq=1, exog=[name])
+
+
+def test_seasons_may_be_strings_as_in_json():
+    assert fc.AR(lags=2, seasonal_lags={"24": 2}) == fc.AR(lags=2, seasonal_lags={24: 2})
+    assert read_fourier({"24": 2}) == read_fourier([(24.0, 2.0)]) == ((24, 2),)
+
+
+def test_no_calendar_is_none_of_its_fields():
+    assert fc.AR(lags=2, calendar=None) == fc.AR(lags=2)
+
+
 def test_waves_by_hand():
     start = np.zeros(1, dtype=np.int64)
     sine = computed_values("fourier(4,sin,1)", Freq("1"), start, np.arange(5))
@@ -98,7 +119,12 @@ def test_hours_are_those_of_the_wall():
         ({"fourier": {24: 0}}, "harmonics"),
         ({"fourier": 24}, "map season lengths"),
         ({"fourier": [(24, 1), (24, 2)]}, "twice"),
+        ({"fourier": {24: 1.5}}, "map season lengths"),
+        ({"fourier": {24: True}}, "map season lengths"),
+        ({"fourier": {24: 10**400}}, "map season lengths"),
         ({"calendar": ["moth"]}, "month"),
+        ({"calendar": 5}, "names of fields.* 5"),
+        ({"calendar": [["hour"]]}, "unknown calendar field"),
         ({"calendar": ["hour", "hour"]}, "twice"),
         ({"fourier": {24: 1}, "method": "burg"}, "fourier"),
         ({"fourier": {24: 1}, "backend": "statsmodels"}, "neither fourier"),
@@ -106,6 +132,7 @@ def test_hours_are_those_of_the_wall():
         ({"seasonal_lags": {24: 0}}, "at least 1"),
         ({"seasonal_lags": {5000: 3}}, "beyond 10000"),
         ({"seasonal_lags": {24: 1.5}}, "map season lengths"),
+        ({"seasonal_lags": {"2.5": 1}}, "map season lengths"),
         ({"seasonal_lags": 24}, "map season lengths"),
         ({"seasonal_lags": [(24, 1), (24, 2)]}, "twice"),
         ({"seasonal_lags": {24: 1}, "method": "burg"}, "lag subset"),

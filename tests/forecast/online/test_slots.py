@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -172,3 +173,96 @@ def test_what_it_needs_is_said():
         online.step(slots, 1, 1.0)
     with pytest.raises(InputError, match="horizon"):
         online.load(build("ar"), 0)
+
+
+@pytest.mark.parametrize("bad", [float("inf"), NAN, None, "a", 1j, 10**400])
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_regressor_that_is_no_finite_number_is_refused_and_nothing_moves(name, bad):
+    records = build("arx")
+    slots, exog = online.load(records, 2), {"a": 1.0, "b": 1.0, name: bad}
+    before = slots.table.copy(), slots.tails.copy()
+    with pytest.raises(InputError, match=f"'{name}'"):
+        online.step(slots, 0, 1.0, exog)
+    with pytest.raises(InputError, match=f"'{name}'"):
+        online.tick(records, online.init(records), 0, 1.0, exog)
+    np.testing.assert_array_equal(slots.table, before[0])
+    np.testing.assert_array_equal(slots.tails, before[1])
+
+
+def test_regressors_that_overflow_together_are_refused():
+    records = build("arimax")
+    with pytest.raises(InputError, match="not finite"):
+        online.step(online.load(records, 2), 0, 1.0, {"a": 1.5e308})
+    with pytest.raises(InputError, match="not finite"):
+        online.tick(records, online.init(records), 0, 1.0, {"a": 1.5e308})
+
+
+@pytest.mark.parametrize(
+    ("future", "words"),
+    [
+        (5, "must map"),
+        ({"a": ["x", "y"]}, "'a' must be 2 numbers"),
+        ({"a": [1.0, NAN]}, "'a' is NaN or infinite at step 2"),
+        ({"a": [1.0]}, "shape"),
+    ],
+)
+def test_a_future_without_a_meaning_is_refused(future, words):
+    slots = online.load(build("arimax"), 2)
+    with pytest.raises(InputError, match=words):
+        online.step(slots, 0, 1.0, {"a": 1.0}, future)
+    with pytest.raises(InputError, match=words):
+        online.ahead(slots, 0, future)
+    assert online.state_of(slots, 0).t == 100
+
+
+def test_exog_that_is_no_mapping_is_refused():
+    with pytest.raises(InputError, match="exog must map"):
+        online.step(online.load(build("arimax"), 2), 0, 1.0, [1.0])
+
+
+@pytest.mark.parametrize("model", ["ar", "arma", "arima", "exact", "season"])
+def test_a_wild_value_counts_as_missing(model):
+    """-1e308 is 2e308 from 1e308: no float, and no state would recover from it."""
+    records = build(model)
+    slots, gap, state = online.load(records, H), online.load(records, H), online.init(records)
+    with np.errstate(over="ignore"):
+        for y in (1e308, -1e308, 1.0, 2.0):
+            info = online.step(slots, 0, y)
+            state, pure = online.tick(records, state, 0, y)
+            assert info == online.step(gap, 0, y if abs(y) < 3 else NAN)
+            assert (pure.z is None) == (info.z is None)
+    assert np.isfinite(online.ahead(slots, 0)).all()
+    # The same sums of some terms of size 10 in another order.
+    np.testing.assert_allclose(state.levels, online.state_of(slots, 0).levels, atol=1e-12)
+
+
+@pytest.mark.parametrize("y", ["3", pd.NA, 10**400, 1j, np.ones(1), [1.0]])
+def test_what_is_no_number_is_no_observation(y):
+    records = build("ar")
+    slots = online.load(records, 2)
+    with pytest.raises(InputError, match="y "):
+        online.step(slots, 0, y)
+    with pytest.raises(InputError, match="y "):
+        online.tick(records, online.init(records), 0, y)
+    assert online.state_of(slots, 0).t == 100
+
+
+@pytest.mark.parametrize("y", [None, 2, np.float32(2.0), np.int64(2)])
+def test_an_observation_may_be_any_real_number_or_none(y):
+    one, two = online.load(build("ar"), 2), online.load(build("ar"), 2)
+    assert online.step(one, np.int64(0), y) == online.step(two, 0, NAN if y is None else 2.0)
+
+
+@pytest.mark.parametrize("slot", [-1, 2, 0.5, "a", None, True])
+def test_a_slot_that_is_not_there_is_refused(slot):
+    slots = online.load(build("ar", 2), 2)
+    for ask in (lambda: online.step(slots, slot, 1.0), lambda: online.ahead(slots, slot),
+                lambda: online.state_of(slots, slot)):  # fmt: skip
+        with pytest.raises(InputError, match="out of range"):
+            ask()
+
+
+@pytest.mark.parametrize("horizon", [0, 1.5, "x", None, True, 10**9])
+def test_a_horizon_without_a_meaning_is_refused(horizon):
+    with pytest.raises(InputError, match="horizon must be"):
+        online.load(build("ar"), horizon)
