@@ -9,7 +9,10 @@ from pkgutil import walk_packages
 PACKAGES = ("forecast", "pipelines", "edge", "decoding", "dashboards")
 
 # Module -> the packages it may miss where the extra that brings them is not installed.
-NEEDS_EXTRA = {"pipelines.wire": ("msgspec",), "decoding.ort": ("onnx", "onnxruntime")}
+NEEDS_EXTRA = {
+    "pipelines.wire": ("msgspec",),
+    "decoding": ("safetensors", "tokenizers", "onnx", "onnxruntime"),
+}
 
 
 def names() -> list[str]:
