@@ -88,7 +88,8 @@ def forecast(
             lo[rows], hi[rows] = widen(some, center, middle - half, middle + half)
             mean[rows] = to_units(some, center)
 
-    over_rows(work, n, jobs)
+    # Covariances of estimates are kept a row each and walked in Python: there threads wait for each other.
+    over_rows(work, n, 1 if records.param_cov else jobs)
     return Forecasts(mean, sd, lo, hi, tuple(levels))
 
 
