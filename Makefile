@@ -109,7 +109,7 @@ $(RIVALS)/rivals.stamp: requirements/rivals.txt | $(VENV)/dev.stamp
 rivals: $(RIVALS)/rivals.stamp ## The libraries that the benchmarks are measured against
 
 bench-core: setup rivals ## The numeric core against the rivals, one JSON each in bench-results/
-	@for each in $(CORE_BENCHES); do $(MAKE) --no-print-directory $$each || exit 1; done
+	@failed=0; for each in $(CORE_BENCHES); do $(MAKE) --no-print-directory $$each || failed=1; done; exit $$failed
 
 bench: $(filter-out $(CORE_BENCHES) bench_decoding,$(BENCHES)) ## Every benchmark without rivals of its own, one JSON each in bench-results/
 

@@ -20,6 +20,8 @@ from forecast.types import F64
 # Rows handled at once. The scratch of a block (recursion, psi weights) is then a few MB
 # and stays in cache, whatever the number of series; results do not depend on it.
 BLOCK_ROWS = 4096
+# A thread's share: below it the array operations are so short that threads wait for the interpreter's lock.
+LEAST_ROWS = 2048
 
 _NORMAL = NormalDist()
 
@@ -88,8 +90,7 @@ def forecast(
             lo[rows], hi[rows] = widen(some, center, middle - half, middle + half)
             mean[rows] = to_units(some, center)
 
-    # Covariances of estimates are kept a row each and walked in Python: there threads wait for each other.
-    over_rows(work, n, 1 if records.param_cov else jobs)
+    over_rows(work, n, jobs, least=LEAST_ROWS)
     return Forecasts(mean, sd, lo, hi, tuple(levels))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from forecast.kernels.quadratic import quadratic_forms
 from forecast.kernels.recursion import forecast_path_rows
 from forecast.kernels.uncertainty import phi_variance_rows
 from forecast.models.computed import Moments, is_computed
@@ -20,28 +21,39 @@ def innovation_variance(records: Records, run: Dynamics) -> F64:
     return records.sigma2[run.first : run.last, None] * np.cumsum(run.psi**2, axis=1)
 
 
-def state_response(run: Dynamics, i: int) -> F64:
-    """(m, h) derivative of the path of row `i` to (levels[:L_i], innovations[:q_i])."""
-    k, q, h = max(1, int(run.width[i])), int(run.ma_width[i]), run.path.shape[1]
-    m = k + q
-    unit = np.eye(m)
-    levels = np.zeros((m, max(k, run.a.shape[1])))
-    levels[:, :k] = unit[:, :k]
-    innovations = np.zeros((m, max(q, run.b.shape[1])))
-    innovations[:, :q] = unit[:, k:]
-    out = np.empty((m, h))
-    a, b = np.tile(run.a[i], (m, 1)), np.tile(run.b[i], (m, 1))
-    width, ma_width = np.full(m, run.width[i]), np.full(m, q, dtype=np.int64)
-    forecast_path_rows(a, width, b, ma_width, fixed(levels), fixed(innovations), np.zeros((m, h)), out, 0, m)
-    return out
+def state_responses(run: Dynamics, rows: I64) -> tuple[F64, I64]:
+    """Differentiate the paths of `rows` by (levels[:L_i], innovations[:q_i]).
+
+    Returns
+    -------
+    responses, ends
+        (sum of m_i, h) with m_i = L_i + q_i, one series after the other, and (rows + 1,) where they end.
+    """
+    k, q = np.maximum(1, run.width[rows]), run.ma_width[rows]
+    ends = np.concatenate([[0], np.cumsum(k + q)])
+    owner, total = np.repeat(rows, k + q), int(ends[-1])
+    place = np.arange(total) - np.repeat(ends[:-1], k + q)
+    beyond = place - np.repeat(k, k + q)
+    levels, innovations = np.zeros((total, run.a.shape[1])), np.zeros((total, run.b.shape[1]))
+    of_level, of_innovation = np.flatnonzero(beyond < 0), np.flatnonzero(beyond >= 0)
+    levels[of_level, place[of_level]] = 1.0
+    innovations[of_innovation, beyond[of_innovation]] = 1.0
+    out, drive = np.empty((total, run.path.shape[1])), np.zeros((total, run.path.shape[1]))
+    a, b, width, ma_width = run.a[owner], run.b[owner], run.width[owner], run.ma_width[owner]
+    forecast_path_rows(a, width, b, ma_width, fixed(levels), fixed(innovations), drive, out, 0, total)
+    return out, ends
 
 
 def state_variance(records: Records, run: Dynamics) -> F64:
     """(rows, h) variance that comes from an end state not known exactly (`Records.state_cov`)."""
     out = np.zeros_like(run.path)
-    for row in _rows_in(records.state_cov, run):
-        r = state_response(run, row - run.first)
-        out[row - run.first] = np.einsum("kh,kl,lh->h", r, records.state_cov[row], r)
+    given = _rows_in(records.state_cov, run)
+    if not given:
+        return out
+    place = np.array(given) - run.first
+    responses, ends = state_responses(run, place)
+    cov = np.concatenate([records.state_cov[row].ravel() for row in given])
+    quadratic_forms(responses, ends, cov, place, out)
     return out
 
 
@@ -65,14 +77,15 @@ def parameter_variance(records: Records, run: Dynamics, exog: Mapping[str, F64])
     """
     rows = slice(run.first, run.last)
     out = _asymptotic(records, run)
-    given = _rows_in(records.param_cov, run)
+    with_ma = (records.q[rows] > 0) | (records.Q[rows] > 0)
+    given = [row for row in _rows_in(records.param_cov, run) if not with_ma[row - run.first]]
     f, f_width = _differencing(records, run) if given else (run.a, run.width)
     for row in given:
         i = row - run.first
         variance = _from_covariance(records, run, row, f[i, : f_width[i]], exog)
         if variance is not None:
             out[i] = variance
-    out[(records.q[rows] > 0) | (records.Q[rows] > 0)] = 0.0
+    out[with_ma] = 0.0
     return out
 
 

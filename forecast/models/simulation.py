@@ -15,7 +15,7 @@ from forecast.models.ar_spec import check_whole
 from forecast.models.deterministic import deterministic_path
 from forecast.models.dynamics import Dynamics, dynamics
 from forecast.models.forecasting import Forecasts, check_request, mean_of, to_units, widen
-from forecast.models.intervals import parameter_variance, state_response
+from forecast.models.intervals import parameter_variance, state_responses
 from forecast.models.records import Records
 from forecast.models.threads import over_rows
 from forecast.types import F64, I64, U64
@@ -213,7 +213,7 @@ def _deviations(
         shocks = draw(key, _SHOCKS, n_paths, h) * np.sqrt(records.sigma2[row])
     propagate(run.a[i], int(run.width[i]), run.b[i], int(run.ma_width[i]), shocks)
     if row in records.state_cov:
-        response = state_response(run, i)
+        response, _ = state_responses(run, np.array([i]))
         z = draw(key, _STATE, n_paths, len(response))
         shocks += z @ _root(records.state_cov[row]) @ response
     if spread is not None:
