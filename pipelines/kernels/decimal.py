@@ -22,6 +22,9 @@ LONGEST = 24
 _POWERS = np.array([10.0**k for k in range(23)])
 _TOP, _BOTTOM = 10**DIGITS, 10 ** (DIGITS - 1)
 _LOWEST, _HIGHEST = 1e-15, 1e28
+# 1e-16 ... 1e29: the next power of ten above a number, by its exponent.
+_FIRST = -16
+_STEPS = np.array([float(f"1e{k}") for k in range(_FIRST, 30)])
 # Veltkamp's constant: splits a double in halves whose products are exact.
 _SPLIT = 134217729.0
 # Exponents of ten between which a number is written without "e".
@@ -58,6 +61,14 @@ def _mantissa(a: float, exponent: int) -> int:
 
 
 @exact_kernel
+def _exponent(a: float) -> int:
+    """Exponent of ten of `a`, or a neighbour of it where `a` is beside a power of ten."""
+    of_two = (np.float64(a).view(np.int64) >> 52) - 1023
+    low = (of_two * 1233) >> 12  # log10(2), from below
+    return low + 1 if a >= _STEPS[low + 1 - _FIRST] else low
+
+
+@exact_kernel
 def put_int(out: U8, at: int, value: int) -> int:
     """Write an integer from `at` on; return where it ends."""
     if value < 0:
@@ -84,9 +95,9 @@ def put_float(out: U8, at: int, value: float) -> int:
     if a == 0.0:
         out[at], out[at + 1], out[at + 2] = _ZERO, _DOT, _ZERO
         return at + 3
-    exponent = int(np.floor(np.log10(a)))
+    exponent = _exponent(a)
     mantissa = _mantissa(a, exponent)
-    if mantissa >= _TOP or mantissa < _BOTTOM:  # the logarithm was rounded across a power of ten, or `a` was
+    if mantissa >= _TOP or mantissa < _BOTTOM:  # rounding carried it across a power of ten
         exponent += 1 if mantissa >= _TOP else -1
         mantissa = _mantissa(a, exponent)
     size = DIGITS
