@@ -4,6 +4,10 @@ PipelineError
 |-- SettingsError the settings cannot be used
 |-- TrainError    a training job cannot go on
 |-- WireError     a message that cannot be read, or must not be sent
+|-- LogError      the log (Kafka, or the embedded one) cannot be read or written
+|   |-- FencedError   another worker has taken this one's place
+|   `-- AbortedError  the transaction is gone, and all that was written in it
+|-- StreamError   the stream service cannot go on
 |-- TrackingError a job that could not be logged to MLflow, or not in time
 `-- StoreError    the database with the metadata cannot be read or written
     |-- ConflictError   another writer changed the row first
@@ -50,6 +54,33 @@ class WireError(PipelineError, ValueError):
         self.reason = reason
         self.detail = detail
         super().__init__(f"{reason.value}: {detail}")
+
+
+class LogError(PipelineError):
+    """The log cannot be read or written: not there, no such topic, not allowed, full."""
+
+    def __init__(self, message: str, *, retriable: bool = False) -> None:
+        self.retriable = retriable
+        super().__init__(message)
+
+
+class FencedError(LogError):
+    """Another worker has taken this one's place; what this one holds in memory is void."""
+
+
+class AbortedError(LogError):
+    """The transaction is gone, and all that was written in it; the same work can be done again."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retriable=True)
+
+
+class StreamError(PipelineError):
+    """The stream service cannot go on; the message names what to do."""
+
+    def __init__(self, message: str, *, retriable: bool = False) -> None:
+        self.retriable = retriable
+        super().__init__(message)
 
 
 class TrackingError(PipelineError):
