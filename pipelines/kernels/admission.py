@@ -91,9 +91,7 @@ class Arrivals(NamedTuple):
 
 
 @exact_kernel
-def fixed_positions(
-    times: I64, series: I64, start: I64, step: int, tolerance: float, out: I64
-) -> None:
+def fixed_positions(times: I64, series: I64, start: I64, step: int, tolerance: float, out: I64) -> None:
     """Write the nearest position of each time (n,) on a grid of equal steps; `FAR` off it.
 
     Halfway between two points is the earlier one.

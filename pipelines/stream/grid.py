@@ -88,7 +88,9 @@ class Grid:
         best = np.where(gap[:, 0] < gap[np.arange(len(times)), best], 0, best)
         rows = np.arange(len(times))
         after = points[rows, best] < times
-        step = np.where(after, points[rows, best + 1] - points[rows, best], points[rows, best] - points[rows, best - 1])
+        step = np.where(
+            after, points[rows, best + 1] - points[rows, best], points[rows, best] - points[rows, best - 1]
+        )
         return np.where(gap[rows, best] <= tolerance * np.abs(step), places[rows, best], FAR)
 
     def _one_by_one(self, times: I64, start: I64, tolerance: float) -> I64:

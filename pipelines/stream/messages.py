@@ -131,7 +131,9 @@ def _texts(author: Author, quoted: Quoted) -> Texts:
     source = b',"source":{"topic":%b,"partition":%d,"offset":' % (encode(topic), number)
     levels = b'],"level":%b,"lo":[' % encode(author.levels)
     return Texts(
-        quoted.text, quoted.ends, *(np.frombuffer(text, dtype=np.uint8).copy() for text in (model, levels, source))
+        quoted.text,
+        quoted.ends,
+        *(np.frombuffer(text, dtype=np.uint8).copy() for text in (model, levels, source)),
     )
 
 

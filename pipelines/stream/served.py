@@ -9,6 +9,7 @@ import numpy as np
 
 from forecast.errors import ForecastError
 from forecast.models.alias import Kind
+from forecast.models.computed import is_computed
 from forecast.models.certificate import MAX_RADIUS, MIN_MARGIN, certify
 from forecast.models.freq import Freq
 from forecast.models.records import Records
@@ -51,6 +52,12 @@ class Served:
     def freq(self) -> Freq:
         """The grid."""
         return self.records.freq
+
+    @property
+    def exog_names(self) -> tuple[str, ...]:
+        """Regressors that do not follow from the time: ticks must bring them."""
+        names = dict.fromkeys(term.name for term in self.records.exog)
+        return tuple(name for name in names if not is_computed(name))
 
     def find(self, data: U8, firsts: I64, lasts: I64) -> I64:
         """(n,) positions in `records` of ids in a buffer; -1 for one that is not there, or not usable."""
