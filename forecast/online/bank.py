@@ -1,22 +1,40 @@
-"""The states of many series that come and go, many ticks a call."""
+"""The states of many series that come and go, many ticks a call, with intervals."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from statistics import NormalDist
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from forecast.errors import InputError
-from forecast.models.assemble import lagged_names, take
-from forecast.models.computed import is_computed
-from forecast.models.forecasting import forecast
+from forecast.kernels import slot_dump, slot_rows, slot_steps
+from forecast.models.ar_spec import check_whole
+from forecast.models.assemble import take
+from forecast.models.forecasting import check_request
 from forecast.models.records import Records
-from forecast.online.state import State, init
-from forecast.online.tick import tick
-from forecast.types import F64, I64
+from forecast.online.bank_memory import Memory
+from forecast.online.bank_regressors import Regressors
+from forecast.online.bank_rows import gathered, layouts_of, packed
+from forecast.online.slots import MAX_HORIZON
+from forecast.types import F64, I64, Bool
+
+# Rows gathered at once: what that takes besides the slots is then some MB.
+_BLOCK_ROWS = 4096
+
+# Steps of a gap that are run one by one: the most that a `skip` costs. A stationary state has forgotten its
+# past long before; what an integrated one does not know grows with the gap, and is that of so many steps.
+LONG_GAP = 1000
+
+_FLAWS = {
+    slot_dump.WRONG_SIZE: "has not the length that the model and its first two numbers say",
+    slot_dump.WRONG_HEAD: "does not begin with a number of points and 0 or 1",
+    slot_dump.NOT_FINITE: "holds a number that is not finite",
+}
+_NORMAL = NormalDist()
+_Move = Callable[[int], tuple[int, int]]
 
 
 class Ahead(NamedTuple):
@@ -32,137 +50,295 @@ class Ahead(NamedTuple):
 
 
 class Bank:
-    """Live states of some series of `records`."""
+    """Live states of some series of `records`, a slot each.
+
+    Whatever the ticks, states and forecasts are those of `filtering.advance` and `forecasting.forecast`, but
+    for rounding. They depend on the ticks of a slot alone, not on how these are cut into calls: to the last
+    bit.
+
+    Parameters
+    ----------
+    records
+        The parameters of all series of a model version, and where they stand; no series has a slot yet.
+    horizon
+        Steps that are forecast at every tick, 1 to 10,000.
+    levels
+        Coverage of the intervals in percent, inside (0, 100).
+
+    Raises
+    ------
+    InputError
+        `horizon` or `levels` is none of these.
+    """
 
     def __init__(self, records: Records, horizon: int = 24, levels: Sequence[float] = (80, 95)) -> None:
-        self.records, self.horizon, self.levels = records, horizon, tuple(levels)
-        self._rows: dict[int, int] = {}
-        self._states: dict[int, State] = {}
-        self._free: list[int] = []
-        self._given = sorted({term.name for term in records.exog if not is_computed(term.name)})
+        check_whole("horizon", horizon)
+        if horizon > MAX_HORIZON:
+            raise InputError(f"horizon must be at most {MAX_HORIZON}, got {horizon}")
+        check_request(horizon, levels)
+        self.records, self.horizon = records, int(horizon)
+        self.levels = tuple(float(level) for level in levels)
+        self._reach = np.array([_NORMAL.inv_cdf(0.5 + level / 200.0) for level in self.levels])
+        self._layouts = layouts_of(records, self.horizon)
+        self._memory = Memory()
+        self._exog = Regressors(records, self.horizon)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the slots take, those kept for slots to come included."""
+        return self._memory.nbytes + self._layouts.table.nbytes
+
+    def __len__(self) -> int:
+        """Slots in use."""
+        return self._memory.count
 
     def add(self, rows: ArrayLike) -> I64:
-        """Give (k,) rows of the records a slot each, where the record stands."""
-        slots = []
-        for row in np.asarray(rows, np.int64).tolist():
-            slot = self._free.pop() if self._free else len(self._rows)
-            self._rows[slot], self._states[slot] = row, init(self.records, row)
-            slots.append(slot)
-        return np.array(slots, np.int64)
+        """Give series a slot each, where the record stands; O(k).
+
+        Parameters
+        ----------
+        rows
+            (k,) positions in `records`; one may have several slots.
+
+        Raises
+        ------
+        InputError
+            A position is out of range.
+        """
+        at = _integers("rows", rows)
+        wrong = np.flatnonzero((at < 0) | (at >= self.records.n_series))
+        if wrong.size:
+            raise InputError(f"row {at[wrong[0]]} is out of range, the records hold {self.records.n_series}")
+        slots = self._memory.slots(at)
+        for first in range(0, len(at), _BLOCK_ROWS):
+            block = slice(first, first + _BLOCK_ROWS)
+            some = take(self.records, at[block])
+            for _, which, made in gathered(some, self._layouts):
+                self._memory.put(slots[block][which], made)
+            for i in some.state_cov:
+                self._memory.put_covariance(slots[block][i : i + 1], packed(some.state_cov[i]), self._layouts)
+        return slots
 
     def remove(self, slots: ArrayLike) -> None:
-        """Free (k,) slots."""
-        for slot in np.asarray(slots, np.int64).tolist():
-            del self._rows[slot], self._states[slot]
-            self._free.append(slot)
+        """Free (k,) slots; they can be given again. InputError where there is no such slot."""
+        at = self._slots(slots)
+        if len(np.unique(at)) < len(at):
+            raise InputError("remove names a slot twice")
+        self._memory.free(at, self._layouts.table)
 
     def step(
         self,
         slots: ArrayLike,
         missing: ArrayLike,
         y: ArrayLike,
-        exog: Mapping[str, F64] | None = None,
-        future: Mapping[str, F64] | None = None,
+        exog: Mapping[str, ArrayLike] | None = None,
+        future: Mapping[str, ArrayLike] | None = None,
     ) -> Ahead:
-        """Move (n,) slots on in order: `missing` imputed steps, then `y` (NaN: imputed)."""
-        at, gaps, values = (np.asarray(slots, np.int64), np.asarray(missing, np.int64), np.asarray(y, float))
+        """Move slots over ticks, in order, each with the forecast that then stands.
+
+        Parameters
+        ----------
+        slots
+            (n,) slots; one may occur several times.
+        missing
+            (n,) steps that are imputed before the tick.
+        y
+            (n,) values; NaN (or what has no logarithm, under a log transform, or an innovation beyond
+            1e154) is imputed.
+        exog
+            (n,) regressors at the tick, by name, where the model has any that do not follow from the time.
+            They also stand at the imputed steps before it.
+        future
+            (n, horizon) regressors of the next steps, by name; where one is NaN or not there, so is what
+            follows from it.
+
+        Raises
+        ------
+        InputError
+            There is no such slot, or a regressor that the model needs is not given, not finite or so large
+            that nothing can follow from it (`lacking` tells where); then nothing has moved.
+        """
+        at, values = self._slots(slots), _floats("y", y)
+        gaps = _integers("missing", missing)
         n, h = len(at), self.horizon
-        out = Ahead(
-            np.empty((n, h)), np.empty((len(self.levels), n, h)), np.empty((len(self.levels), n, h)),
-            np.full(n, np.nan),
-        )  # fmt: skip
-        for i, slot in enumerate(at.tolist()):
-            now = {name: float(column[i]) for name, column in (exog or {}).items()}
-            for value in [np.nan] * int(gaps[i]) + [float(values[i])]:
-                z = self._tick(slot, value, now)
-            out.z[i] = np.nan if z is None else z
-            ahead = {
-                name: np.asarray(future[name], float)[i : i + 1]
-                if future and name in future
-                else np.full((1, h), np.nan)
-                for name in self._given
-            }
-            found = forecast(self._standing(slot), h, self.levels, ahead)
-            out.mean[i], out.lo[:, i], out.hi[:, i] = found.mean[0], found.lo[0], found.hi[0]
+        if gaps.shape != at.shape or values.shape != at.shape:
+            raise InputError(f"{n} slots, but {gaps.shape} missing and {values.shape} y; one a tick")
+        if n and gaps.min() < 0:
+            raise InputError(f"missing must be 0 or more, got {gaps.min()}")
+        now, ahead = self._exog.now(exog, at, self._memory.rows), self._exog.ahead(future, n)
+        shape = (len(self._reach), n, h)
+        out = Ahead(np.empty((n, h)), np.empty(shape), np.empty(shape), np.empty(n))
+        memory, given = self._memory, self._exog
+
+        def move(first: int) -> tuple[int, int]:
+            return slot_steps.step_many(
+                memory.numbers, memory.begins, self._layouts.table, memory.pool, memory.held, memory.taken,
+                given.sources, given.lagged, self._layouts.widths, at, gaps, values, now, ahead, first,
+                given.back, self._reach, *out,
+            )  # fmt: skip
+
+        self._run(move, at)
         return out
 
-    def advance(self, slots: ArrayLike, values: ArrayLike, counts: ArrayLike | None = None) -> None:
-        """Move (k,) slots over (k, W) values, oldest first, NaN missing; the first `counts` of each."""
-        wide = np.asarray(values, float)
-        many = np.full(len(wide), wide.shape[1]) if counts is None else np.asarray(counts, np.int64)
-        for slot, line, count in zip(np.asarray(slots).tolist(), wide, many.tolist(), strict=True):
-            for value in line[:count].tolist():
-                self._tick(slot, value, {})
+    def advance(
+        self,
+        slots: ArrayLike,
+        values: ArrayLike,
+        counts: ArrayLike | None = None,
+        exog: Mapping[str, ArrayLike] | None = None,
+    ) -> None:
+        """Move slots over values without forecasting.
 
-    def skip(self, slots: ArrayLike, t: ArrayLike) -> None:
-        """Jump over a long stretch without values: the clocks of (k,) slots move on to (k,) points."""
-        for slot, to in zip(np.asarray(slots).tolist(), np.asarray(t, np.int64).tolist(), strict=True):
-            while self._states[slot].t < to:
-                self._tick(slot, np.nan, {})
+        Parameters
+        ----------
+        slots
+            (k,)
+        values
+            (k, W) oldest first, NaN missing.
+        counts
+            (k,) how many of each row count, the first ones; all where left out.
+        exog
+            (k, W) regressors by name, as in `step`.
+
+        Raises
+        ------
+        InputError
+            As `step`.
+        """
+        at, wide = self._slots(slots), _floats("values", values)
+        if wide.ndim != 2 or len(wide) != len(at):
+            raise InputError(f"values has shape {wide.shape}, needs ({len(at)}, W)")
+        many = np.full(len(at), wide.shape[1]) if counts is None else _integers("counts", counts)
+        if many.shape != at.shape or (len(at) and not 0 <= many.min() <= many.max() <= wide.shape[1]):
+            raise InputError(f"counts must be {len(at)} numbers in 0..{wide.shape[1]}")
+        now = self._exog.over(exog, at, self._memory.rows, many, wide.shape[1])
+        self._advance(at, np.zeros(len(at), np.int64), wide, many, now)
+
+    def skip(self, slots: ArrayLike, t: ArrayLike, exog: Mapping[str, ArrayLike] | None = None) -> None:
+        """Jump over a stretch without values, however long, to a number of points seen.
+
+        Of a stretch over `LONG_GAP` points only so many are run, at its end and in the same season: the
+        levels decay to the mean, or stay, and get as uncertain as after a gap of that length.
+
+        Parameters
+        ----------
+        slots, t
+            (k,) each; `t` not before where the slot stands.
+        exog
+            (k,) regressors over the stretch by name, as in `step`.
+
+        Raises
+        ------
+        InputError
+            There is no such slot, `t` lies before it, or a regressor is not there.
+        """
+        at, to = self._slots(slots), _integers("t", t)
+        gap = to - self.t(at) if to.shape == at.shape else np.array([-1])
+        if len(np.unique(at)) < len(at) or gap.min(initial=0) < 0 or to.max(initial=0) > 2**53:
+            raise InputError("skip needs slots, each once, and for each a t that it has not passed")
+        now = self._exog.now(exog, at, self._memory.rows)
+        memory, season = self._memory, np.maximum(self.records.season_length[self._memory.rows[at]], 1)
+        jump = np.maximum(gap - LONG_GAP, 0) // season * season
+        memory.numbers[memory.begins[at] + slot_rows.T] += jump
+        none = np.zeros(len(at), np.int64)
+        self._advance(at, gap - jump, np.empty((len(at), 0)), none, now[:, None])
 
     def t(self, slots: ArrayLike) -> I64:
         """(k,) points seen, missing ones included."""
-        return np.array([self._states[slot].t for slot in np.asarray(slots).tolist()], np.int64)
+        at = self._slots(slots)
+        return self._memory.numbers[self._memory.begins[at] + slot_rows.T].astype(np.int64)
+
+    def lacking(self, slots: ArrayLike, exog: Mapping[str, ArrayLike] | None = None) -> Bool:
+        """(n,) ticks whose regressors `step` would refuse."""
+        return self._exog.lacking(exog, self._slots(slots), self._memory.rows)
 
     def dump(self, slots: ArrayLike) -> tuple[F64, I64]:
-        """Everything a restart needs of (k,) slots: flat, and (k,) where each ends."""
-        parts = []
-        for slot in np.asarray(slots).tolist():
-            state = self._states[slot]
-            part = [float(state.t), float(state.cov is None), *state.levels, *state.innovations]
-            if state.cov is not None:
-                part += [x for i, line in enumerate(state.cov) for x in line[: i + 1]]
-            for past in state.exog_tail.values():
-                part += past
-            parts.append(part)
-        ends = np.cumsum([len(part) for part in parts]).astype(np.int64)
-        return np.array([x for part in parts for x in part], float), ends
+        """Return what a restart needs of (k,) slots besides parameters.
 
-    def load(self, slots: ArrayLike, data: F64, ends: I64) -> None:
-        """Put (k,) slots where `dump` found them."""
+        Returns
+        -------
+        data, ends
+            Numbers of all slots, one after the other (see `kernels/slot_dump`), and (k,) where each ends.
+        """
+        at, memory, tail = self._slots(slots), self._memory, self._layouts.tail
+        ends = np.empty(len(at), np.int64)
+        slot_dump.dump_ends(memory.numbers, memory.begins, self._layouts.table, at, tail, ends)
+        data = np.empty(int(ends[-1]) if len(ends) else 0)
+        slot_dump.dump_many(memory.numbers, memory.begins, self._layouts.table, memory.pool, at, tail, data)
+        return data, ends
+
+    def load(self, slots: ArrayLike, data: ArrayLike, ends: ArrayLike) -> None:
+        """Put (k,) slots where `dump` found slots of the same series; they then go on to the last bit alike.
+
+        Raises
+        ------
+        InputError
+            Numbers of another length than the models need, or not finite; then nothing has changed.
+        """
+        at, numbers, bounds = self._slots(slots), _floats("data", data), _integers("ends", ends)
+        if numbers.ndim != 1 or bounds.shape != at.shape:
+            raise InputError(f"{len(at)} slots, but data {numbers.shape} and ends {bounds.shape}")
+        memory, tail = self._memory, self._layouts.tail
+        i, why = slot_dump.check_many(
+            memory.numbers, memory.begins, self._layouts.table, at, tail, numbers, bounds
+        )
+        if why != slot_dump.GOOD:
+            where = f"the state of slot {at[i]}" if i < len(at) else "data beyond the last slot"
+            raise InputError(f"{where} {_FLAWS[why]}; was it dumped under other parameters?")
         first = 0
-        for slot, end in zip(np.asarray(slots).tolist(), ends.tolist(), strict=True):
-            self._states[slot] = self._read(slot, data[first:end])
-            first = end
+        while True:
+            first = slot_dump.load_many(
+                memory.numbers, memory.begins, self._layouts.table, memory.pool, memory.held, memory.taken,
+                at, tail, numbers, bounds, first,
+            )  # fmt: skip
+            if first == len(at):
+                return
+            memory.make_room(self._layouts)
 
-    def _read(self, slot: int, part: F64) -> State:
-        L, q = len(self._states[slot].levels), len(self._states[slot].innovations)
-        M, names = L + q, lagged_names(self.records.exog)
-        back = self.records.exog_tail.shape[2]
-        known = bool(part[1])
-        if len(part) != 2 + M + (0 if known else M * (M + 1) // 2) + len(names) * back:
-            raise InputError(f"the state of slot {slot} has {len(part)} numbers")
-        cov, at = None, 2 + M
-        if not known:
-            P = np.zeros((M, M))
-            P[np.tril_indices(M)] = part[at : at + M * (M + 1) // 2]
-            P = P + np.tril(P, -1).T
-            cov, at = tuple(tuple(line) for line in P.tolist()), at + M * (M + 1) // 2
-        tail = {
-            name: tuple(part[at + j * back : at + (j + 1) * back].tolist()) for j, name in enumerate(names)
-        }
-        return State(
-            int(part[0]), tuple(part[2 : 2 + L].tolist()), tuple(part[2 + L : 2 + M].tolist()), cov, tail
-        )
+    def _advance(self, at: I64, missing: I64, values: F64, counts: I64, now: F64) -> None:
+        memory, given, done = self._memory, self._exog, np.zeros(len(at), np.int64)
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the states take."""
-        return sum(8 * (2 + len(s.levels) + len(s.innovations)) for s in self._states.values())
+        def move(first: int) -> tuple[int, int]:
+            return slot_steps.advance_many(
+                memory.numbers, memory.begins, self._layouts.table, memory.pool, memory.held, memory.taken,
+                given.sources, given.lagged, self._layouts.widths, at, missing, values, done, counts, now,
+                first, given.back, self.horizon,
+            )  # fmt: skip
 
-    def _tick(self, slot: int, y: float, exog: Mapping[str, float]) -> float | None:
-        self._states[slot], info = tick(self.records, self._states[slot], self._rows[slot], y, exog)
-        return info.z
+        self._run(move, at)
 
-    def _standing(self, slot: int) -> Records:
-        state, one = self._states[slot], take(self.records, np.array([self._rows[slot]]))
-        levels, innov = np.array(one.levels), np.array(one.innovations)
-        levels[0, : len(state.levels)], innov[0, : len(state.innovations)] = state.levels, state.innovations
-        return replace(
-            one,
-            nobs=np.array([state.t], np.int32),
-            levels=levels,
-            innovations=innov,
-            state_cov={} if state.cov is None else {0: np.array(state.cov)},
-            exog_tail=np.array(list(state.exog_tail.values()))[None] if state.exog_tail else one.exog_tail,
-        )
+    def _run(self, move: _Move, at: I64) -> None:
+        """Call `move` until all is done, with what it stops for."""
+        first, why = move(0)
+        while why != slot_steps.DONE:
+            if why == slot_steps.FULL:
+                self._memory.make_room(self._layouts)
+            else:
+                self._exog.refill(self._memory, self._layouts, np.unique(at[first:]))
+            first, why = move(first)
+
+    def _slots(self, slots: ArrayLike) -> I64:
+        at = _integers("slots", slots)
+        begins = self._memory.begins
+        if at.ndim != 1:
+            raise InputError(f"slots must be a list, got shape {at.shape}")
+        if len(at) and (at.min() < 0 or at.max() >= len(begins) or begins[at].min() < 0):
+            inside = (at >= 0) & (at < len(begins))
+            inside[inside] = begins[at[inside]] >= 0
+            raise InputError(f"slot {at[int(inside.argmin())]} is not in use")
+        return at
+
+
+def _integers(name: str, values: ArrayLike) -> I64:
+    """Return whole numbers in an array of ours, to be changed."""
+    array: NDArray[np.generic] = np.asarray(values)
+    if array.dtype.kind not in "iu" and array.size:
+        raise InputError(f"{name} must be whole numbers, got {array.dtype}")
+    return array.astype(np.int64)
+
+
+def _floats(name: str, values: ArrayLike) -> F64:
+    try:
+        return np.ascontiguousarray(values, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name} must be numbers, got {values!r:.80}") from None
