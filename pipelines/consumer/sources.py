@@ -19,9 +19,11 @@ class Source(Protocol):
 
     def poll(self, timeout_s: float, limit: int) -> list[Batch]:
         """Return what is there, or nothing after `timeout_s`."""
+        ...
 
     def finished(self) -> bool:
         """Return whether all is read that was there when the source was opened."""
+        ...
 
     def commit(self, positions: Mapping[int, int]) -> None:
         """Let these positions outlive the process."""

@@ -134,6 +134,11 @@ class ForecastStream:
         """By partition, the offset after the last forecast returned: keep them, and resume by `start`."""
         return dict(self._positions)
 
+    @property
+    def at_end(self) -> bool:
+        """Whether all was returned that there was when a stream that does not follow was opened."""
+        return not (self._follow or self._queue or self._held) and self._source.finished()
+
     def commit(self) -> None:
         """Keep `positions` with the group; LogError without one."""
         self._source.commit(self._positions)

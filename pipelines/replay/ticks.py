@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -56,6 +56,14 @@ class TickTable:
 
     def __len__(self) -> int:
         return len(self.series)
+
+    def first(self, count: int) -> TickTable:
+        """Return the first so many ticks."""
+        exog = {name: column[:count] for name, column in self.exog.items()}
+        return replace(
+            self, series=self.series[:count], ts_ms=self.ts_ms[:count], value=self.value[:count], exog=exog,
+            rows=self.rows[:count],
+        )  # fmt: skip
 
     def messages(self, first: int, last: int) -> list[bytes]:
         """Return ticks `first` to before `last` as JSON, in the bytes of `pipelines.wire`.
