@@ -22,13 +22,14 @@ def batches(messages: Sequence[Message]) -> list[Batch]:
     not in the messages.
     """
     n = len(messages)
-    names = [message.topic() or "" for message in messages]
+    topics = sorted(map(str, set(map(Message.topic, messages))))
     numbers = np.fromiter(map(Message.partition, messages), np.int64, n)
-    topics = sorted(set(names))
     code = numbers
     if len(topics) > 1:
         place = {name: i for i, name in enumerate(topics)}
-        code = numbers * len(topics) + np.fromiter(map(place.__getitem__, names), np.int64, n)
+        code = numbers * len(topics) + np.fromiter(
+            map(place.__getitem__, map(str, map(Message.topic, messages))), np.int64, n
+        )
     if (code[1:] < code[:-1]).any():
         order = np.argsort(code, kind="stable")
         messages = itemgetter(*order.tolist())(messages)

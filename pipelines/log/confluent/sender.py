@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
+from itertools import repeat
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -19,6 +20,13 @@ Headers = list[tuple[str, str | bytes | None]]
 
 # How long a call waits for room in the queue of librdkafka before it looks again.
 ROOM_S = 0.01
+# Records in one call of librdkafka: beyond some hundreds, more gain nothing.
+CHUNK = 2_000
+# What may be on its way before a block waits, and the largest block that is sent in chunks: a chunk that
+# meets a full queue would be queued with holes, so the queue (`settings.WRITING`) has room for twice that.
+MAX_RECORDS = 200_000
+MAX_BYTES = 96 << 20
+CHUNKED_BYTES = 32 << 20
 
 
 class Sender:
@@ -65,10 +73,10 @@ class Sender:
         keys, values = split(block.data, block.keys), split(block.data, block.values)
         topic, number = block.partition
         try:
-            if block.headers:
-                self._send_with_headers(block, keys, values)
+            if block.headers or len(block.data) > CHUNKED_BYTES:
+                self._send_one_by_one(block, keys, values)
             else:
-                self._send_plain(topic, number, keys, values)
+                self._send_chunks(topic, number, keys, values)
             self.producer.poll(0)
         except KafkaException as error:
             raise self._fault(f"writing to {topic}-{number}", error) from error
@@ -116,33 +124,37 @@ class Sender:
         self._sent.clear()
         self._records = self._bytes = 0
 
-    def _send_plain(self, topic: str, number: int, keys: Texts, values: Texts) -> None:
-        produce = self.producer.produce
-        for value, key in zip(values, keys, strict=True):
-            try:
-                produce(topic, value, key, number)
-            except BufferError:
-                self._send_late(topic, value, key, number)
+    def _send_chunks(self, topic: str, number: int, keys: Texts, values: Texts) -> None:
+        for first in range(0, len(values), CHUNK):
+            texts = zip(values[first : first + CHUNK], keys[first : first + CHUNK], strict=True)
+            chunk = [{"value": value, "key": key} for value, key in texts]
+            self._wait_for_room()
+            if self.producer.produce_batch(topic, chunk, number) < len(chunk):
+                refused: list[Any] = [record["_error"] for record in chunk if "_error" in record]
+                raise KafkaException(refused[0])
 
-    def _send_with_headers(self, block: Block, keys: Texts, values: Texts) -> None:
-        for value, key, headers in zip(values, keys, block.headers, strict=True):
-            self._send_late(block.partition.topic, value, key, block.partition.number, list(headers))
+    def _send_one_by_one(self, block: Block, keys: Texts, values: Texts) -> None:
+        topic, number = block.partition
+        for value, key, names in zip(values, keys, block.headers or repeat(()), strict=False):
+            headers: Headers = list(names)
+            ends = time.monotonic() + self._patience_s
+            while True:
+                try:
+                    self.producer.produce(topic, value, key, number, headers=headers)
+                    break
+                except BufferError:
+                    self._wait(ends)
 
-    def _send_late(
-        self, topic: str, value: bytes | None, key: bytes | None, number: int, headers: Headers | None = None
-    ) -> None:
-        """Send one record, and wait for room if there is none."""
+    def _wait_for_room(self) -> None:
         ends = time.monotonic() + self._patience_s
-        while True:
-            try:
-                self.producer.produce(topic, value, key, number, headers=headers)
-            except BufferError:
-                if time.monotonic() > ends:
-                    text = f"{self._who}no record was acknowledged for {self._patience_s:g} s"
-                    raise LogError(text, retriable=True) from None
-                self.producer.poll(ROOM_S)
-            else:
-                return
+        while len(self.producer) > MAX_RECORDS or (self._bytes > MAX_BYTES and self.pending() > MAX_BYTES):
+            self._wait(ends)
+
+    def _wait(self, ends: float) -> None:
+        if time.monotonic() > ends:
+            text = f"{self._who}no record was acknowledged for {self._patience_s:g} s"
+            raise LogError(text, retriable=True)
+        self.producer.poll(ROOM_S)
 
     def _serve(self, timeout_s: float) -> None:
         """Let librdkafka report; it raises what is fatal."""

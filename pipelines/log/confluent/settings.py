@@ -34,7 +34,7 @@ READING: Mapping[str, Any] = {
 
 WRITING: Mapping[str, Any] = {
     "enable.idempotence": True,
-    # Back-pressure begins here, above what the worker lets through (`pending`).
+    # Back-pressure begins before this is full (`sender`).
     "queue.buffering.max.messages": 500_000,
     "queue.buffering.max.kbytes": 262_144,
 }
