@@ -9,7 +9,7 @@ ABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   if $$p -c '$(ABLE)' 2>/dev/null; then echo $$p; break; fi; done)
 
-FAST := not slow and not bench and not ops
+FAST := not slow and not bench and not ops and not stream
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
@@ -18,7 +18,7 @@ OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
 .PHONY: test-decoding rivals-decoding bench-decoding
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
-  test-ops rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
+  test-ops test-stream kafka-up kafka-down rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -43,12 +43,22 @@ setup: $(VENV)/dev.stamp ## Make or refresh .venv from the locked set
 demo: $(VENV)/base.stamp ## The whole loop on real data
 	$(BIN)/forecast demo
 
-test: setup ## Every test, but for those of test-ops
-	$(PYTEST) -m "not bench and not ops"
+test: setup ## Every test, but for those of test-ops and test-stream
+	$(PYTEST) -m "not bench and not ops and not stream"
 
 # Two at a time: every worker may have a server of its own running.
 test-ops: setup ## The store on PostgreSQL, MLflow on a server; both are started and stopped here
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m ops
+
+# One at a time: they share a broker, and watch how long its answers take.
+test-stream: setup ## The stream on a real Kafka, which is started and stopped here
+	$(BIN)/python -m pytest -n 1 -m stream
+
+kafka-up: setup ## Start a Kafka of one broker, print its address (Java 17, Maven)
+	@$(BIN)/python -m tests.services.kafka up
+
+kafka-down: setup ## Stop it, and throw its data away
+	@$(BIN)/python -m tests.services.kafka down
 
 check: format-check lint types layers fast-tests ## What must be green before a commit
 

@@ -8,6 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.services.kafka.fixtures import kafka_address, kafka_cluster
+
+__all__ = ["kafka_address", "kafka_cluster"]  # fixtures of every test
+
 # deadline=None: the first call of a kernel compiles for seconds. Derandomised: a red build can be repeated.
 settings.register_profile(
     "forecast", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]

@@ -84,6 +84,12 @@ def make_batch(
     return Batch(partition, *numbers, data, keys, values, position)
 
 
+def split(data: U8, bounds: I64) -> list[bytes | None]:
+    """Return the keys, or the values, of all records one by one."""
+    text = data.tobytes()
+    return [None if first == ABSENT else text[first:last] for first, last in bounds.tolist()]
+
+
 def _columns(pairs: Iterable[Pair]) -> tuple[U8, I64, I64]:
     texts = [text for pair in pairs for text in pair]
     sizes = np.array([0 if text is None else len(text) for text in texts], dtype=np.int64)

@@ -156,9 +156,14 @@ def make(folder: Path, n_brokers: int = 1) -> Cluster:
         broker.folder.mkdir(parents=True)
         broker.settings.write_text(
             _SETTINGS.format(
-                node=broker.node, voters=voters, port=broker.port, control=broker.control,
-                logs=broker.folder / "data", copies=copies, in_sync=max(copies - 1, 1),
-            )  # fmt: skip
+                node=broker.node,
+                voters=voters,
+                port=broker.port,
+                control=broker.control,
+                logs=broker.folder / "data",
+                copies=copies,
+                in_sync=max(copies - 1, 1),
+            )
         )
         subprocess.run(
             [*_java(cluster.classes), "kafka.tools.StorageTool", "format", "-t", cluster.identity,

@@ -1,0 +1,5 @@
+"""Apache Kafka by kafka-python."""
+
+from pipelines.log.kafka.log import KafkaLog
+
+__all__ = ["KafkaLog"]
