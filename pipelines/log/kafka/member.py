@@ -16,7 +16,7 @@ from pipelines.log.kafka.columns import read_columns
 from pipelines.log.kafka.faults import naming_faults
 from pipelines.log.kafka.outbox import Send
 from pipelines.log.kafka.reading import poll, theirs
-from pipelines.log.kafka.rebalance import Change, News, is_news
+from pipelines.log.kafka.rebalance import Change, News, is_news, keep_joining
 from pipelines.log.kafka.settings import REQUEST_S, joining, producing
 from pipelines.log.kafka.transaction import Transactions
 from pipelines.log.kafka.writer import KafkaWriter
@@ -64,6 +64,9 @@ class KafkaMember:
             self._transactions.open()
         with self._naming():
             self._consumer.subscribe(list(topics), listener=self._news)
+            # Who joins before it knows the topics is given nothing, and has the group rebalance once more.
+            firsts = [TopicPartition(topic, 0) for topic in topics]
+            self._consumer.beginning_offsets(firsts, timeout_ms=int(1000 * REQUEST_S))
 
     def poll(self, timeout_s: float, limit: int) -> list[Batch]:
         self._sound()
@@ -169,6 +172,7 @@ class KafkaMember:
         return self._transactions
 
     def _polled(self, timeout_s: float, limit: int) -> list[Batch]:
+        keep_joining(self._consumer)
         try:
             return poll(self._consumer, self._broker, timeout_s, limit)
         except errors.KafkaError as error:

@@ -56,3 +56,14 @@ class News(ConsumerRebalanceListener):  # type: ignore[misc]  # a client without
 def is_news(error: BaseException) -> bool:
     """Tell whether a poll was ended by news."""
     return isinstance(error.__cause__, NewsError)
+
+
+def keep_joining(consumer: Any) -> None:  # noqa: ANN401  # a client without types
+    """Have the next poll wait for a rejoin that is under way.
+
+    The client forgets one that new partitions of a topic have begun, if a poll ends between its two steps
+    (3.0.12): without an answer to the second it would neither read nor join again.
+    """
+    coordinator: Any = getattr(consumer, "_coordinator", None)
+    if getattr(coordinator, "_join_task", None) is not None and not coordinator.need_rejoin():
+        coordinator.request_rejoin()
