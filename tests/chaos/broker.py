@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic, TransactionState
-from kafka.errors import TopicAlreadyExistsError
+from kafka.errors import CoordinatorNotAvailableError, TopicAlreadyExistsError
 
 
 @dataclass(slots=True)
@@ -28,16 +28,9 @@ class Broker:
 
     def open_transactions(self, part_of_id: str) -> list[str]:
         """Return the transactional ids with this in them whose transaction is open right now."""
-        listed = self._admin.list_transactions(state_filters=[TransactionState.ONGOING])
-        ids = [
-            one.transactional_id
-            for found in listed.values()
-            for one in found
-            if part_of_id in one.transactional_id
-        ]
-        if not ids:
-            return []
-        described = self._admin.describe_transactions(ids)
+        listed = [one for found in self._admin.list_transactions().values() for one in found]
+        ids = [one.transactional_id for one in listed if part_of_id in one.transactional_id]
+        described = self._admin.describe_transactions(ids) if ids else {}
         return [name for name, one in described.items() if one.state is TransactionState.ONGOING]
 
     def ends(self, topic: str) -> dict[int, int]:
@@ -54,7 +47,10 @@ class Broker:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the positions that a group has committed."""
-        offsets = self._admin.list_group_offsets({group: None})[group]
+        try:
+            offsets = self._admin.list_group_offsets({group: None})[group]
+        except CoordinatorNotAvailableError:  # no group was ever there
+            return {}
         return {place.partition: at.offset for place, at in offsets.items() if place.topic == topic}
 
     def close(self) -> None:

@@ -98,7 +98,7 @@ class Feeder(threading.Thread):
 
     def __init__(self, bootstrap: str, topic: str, partitions: int, source: Iterator[Message], rate: float):
         super().__init__(name="feeder", daemon=True)
-        self._bootstrap, self._topic, self._partitions = bootstrap, topic, partitions
+        self._brokers, self._topic, self._partitions = bootstrap, topic, partitions
         self._source, self._rate = source, rate
         self._stopping = threading.Event()
         self.sent = 0
@@ -106,7 +106,7 @@ class Feeder(threading.Thread):
 
     def run(self) -> None:
         producer = KafkaProducer(
-            bootstrap_servers=self._bootstrap.split(","), acks="all", enable_idempotence=True, linger_ms=5
+            bootstrap_servers=self._brokers.split(","), acks="all", enable_idempotence=True, linger_ms=5
         )
         try:
             self._send(producer)
