@@ -1,0 +1,333 @@
+"""The loop of a worker: ticks in, forecasts out, nothing lost and nothing twice."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from forecast.errors import ForecastError
+from pipelines.errors import AbortedError, FencedError, LogError, StreamError
+from pipelines.log.protocol import Listener
+from pipelines.log.records import Partition
+from pipelines.logs import log
+
+if TYPE_CHECKING:
+    from pipelines.log.protocol import Member
+    from pipelines.log.records import Batch
+    from pipelines.stream.forecaster import Forecaster
+    from pipelines.stream.health import Health
+    from pipelines.stream.metrics import Metrics, Totals
+    from pipelines.stream.outbox import Outbox
+    from pipelines.stream.restoring import Restorer
+    from pipelines.stream.snapshotting import Photographer
+    from pipelines.stream.stopping import Stop
+    from pipelines.stream.swapping import ControlWatcher
+    from pipelines.stream.topics import Topics
+
+# Between two slices of a restore, the ticks of other partitions and a rebalance have their turn.
+_RESTORE_SLICE_S: Final = 0.05
+
+# How often the ends of the partitions are asked for: a round trip, in the loop.
+_LAG_EVERY_S: Final = 5.0
+
+_FIRST_WAIT_S: Final = 0.1
+_LONGEST_WAIT_S: Final = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker paces itself."""
+
+    commit_interval_s: float = 0.1
+    """With exactly-once, forecasts are seen this much later at most."""
+    batch_limit: int = 20_000
+    """Ticks a poll: what one turn of the loop takes."""
+    idle_wait_s: float = 0.25
+    pending_limit: int = 64 << 20
+    """Bytes written and not acknowledged, beyond which reading waits."""
+    patience_s: float = 60.0
+    """Faults of the log are met by trying again for so long; then the worker ends, to be started anew."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """Owns the loop and nothing else: every collaborator is handed in.
+
+    A partition is *restoring*, then *ready*; only ticks of ready ones are handled. State that is ahead of
+    what is committed never survives a fault: it is dropped, restored, and the ticks are read again.
+    """
+
+    member: Member
+    engine: Forecaster
+    topics: Topics
+    outbox: Outbox
+    restorer: Restorer
+    totals: Totals
+    metrics: Metrics
+    health: Health
+    stop: Stop
+    options: WorkerOptions
+    watcher: ControlWatcher | None = None
+    photographer: Photographer | None = None
+    until: Mapping[int, int] | None = None
+    """Ends of the ticks by partition: the worker leaves once they are committed. None: it stays."""
+    clock: Callable[[], float] = time.monotonic
+    _ready: dict[int, int] = field(default_factory=dict)
+    """Where the ticks of each ready partition are read on."""
+    _met: LogError | None = None
+    """What a callback met, which must not raise through the client."""
+    _lost: bool = False
+    _paused: bool = False
+    _done: bool = False
+    _failing_since: float | None = None
+    _failures: int = 0
+    _next_lag: float = 0.0
+
+    def run(self) -> None:
+        """Work until `stop` is asked or `until` is reached; commit, take snapshots and leave.
+
+        Raises
+        ------
+        FencedError
+            Another worker has this one's place.
+        StreamError, LogError
+            The worker cannot go on; `retriable` says whether a new one could.
+        """
+        self.member.join([self.topics.ticks], Listener(self._assigned, self._revoked, self._lose))
+        log.info("worker joined")
+        while not self.stop.asked and not self._done:
+            self.turn()
+        self._leave()
+
+    def turn(self) -> None:
+        """Do a bit of everything that is to be done; faults of the log are met here."""
+        try:
+            self._turn()
+        except FencedError:
+            raise
+        except LogError as error:
+            self._recover(error)
+        else:
+            if self.outbox.since is None:
+                self._failing_since, self._failures = None, 0
+        self.health.turned(self._ready, self.restorer.partitions, self.totals.lag)
+
+    def _turn(self) -> None:
+        self.outbox.settle()
+        self._swap()
+        batches = self.member.poll(self._wait_s(), self.options.batch_limit)
+        self._answer_callbacks()
+        for batch in batches:
+            if batch.partition.number in self._ready:  # else it was revoked, or will be read again
+                self._handle(batch)
+                self._commit_if_due()
+        self._commit_if_due()
+        self._press_back()
+        self._restore()
+        if self.outbox.since is None:
+            self._keep_house()
+            self._done = self._at_end()
+
+    def _wait_s(self) -> float:
+        """How long a poll may wait: not beyond the next commit, not at all while states are restored."""
+        if self.restorer.partitions:
+            return 0.0
+        if self.outbox.since is None:
+            return self.options.idle_wait_s
+        left = self.outbox.since + self.options.commit_interval_s - self.clock()
+        return min(max(left, 0.0), self.options.idle_wait_s)
+
+    def _handle(self, batch: Batch) -> None:
+        at = batch.partition
+        self.outbox.begin(at)
+        output = self.engine.process(batch)
+        self.outbox.write(output.blocks, at, batch.position)
+        self._ready[at.number] = batch.position
+        self.totals.take(output.counts)
+        self.totals.bury(output.blocks, self.topics.dead)
+        if len(batch.ts_ms):
+            self.totals.gauges["watermark_delay_seconds"] = time.time() - int(batch.ts_ms[-1]) / 1e3
+
+    def _commit_if_due(self) -> None:
+        since = self.outbox.since
+        if since is not None and self.clock() - since >= self.options.commit_interval_s:
+            self._commit()
+
+    def _commit(self) -> None:
+        if self.outbox.since is None:
+            return
+        seconds = self.outbox.commit()
+        self.totals.add("transactions")
+        self.metrics.transaction_s.observe(seconds)
+
+    def _press_back(self) -> None:
+        """Stop reading while too much is on its way; `poll` goes on, so that the group keeps this worker."""
+        pending = self.member.pending()
+        self.totals.gauges["pending_bytes"] = pending
+        if not self._paused and pending > self.options.pending_limit:
+            self.member.pause(self._partitions())
+            self._paused = True
+        elif self._paused and pending <= self.options.pending_limit // 2:
+            self.member.resume(self._partitions())
+            self._paused = False
+        self.totals.gauges["paused"] = self._paused
+
+    def _partitions(self) -> list[Partition]:
+        return [Partition(self.topics.ticks, number) for number in self._ready]
+
+    def _restore(self) -> None:
+        self.totals.gauges["partitions_restoring"] = len(self.restorer.partitions)
+        done = self.restorer.advance(_RESTORE_SLICE_S)
+        if not done:
+            return
+        places = {Partition(self.topics.ticks, number): source for number, source in done.items()}
+        try:
+            self.member.seek(places)
+            if not self._paused:
+                self.member.resume(places)
+        except LogError:
+            self.restorer.add(done)
+            raise
+        self._ready.update(done)
+
+    def _swap(self) -> None:
+        """Take a new version into use, between two batches."""
+        announced = self.watcher and self.watcher.take()
+        if not announced:
+            return
+        control, old = announced.control, self.health.version
+        try:
+            self.engine.swap(announced.served)
+        except (ForecastError, StreamError) as error:
+            self.totals.add("swaps_refused")
+            log.error("version %s cannot be taken: %s; the model in use goes on", control.version[:12], error)
+            return
+        self.totals.add("swaps")
+        self.health.version = control.version
+        log.info(
+            "model %s: version %s in place of %s", control.name, control.version[:12], old[:12],
+            extra={"data": {"version": control.version, "row_version": control.row_version}},
+        )  # fmt: skip
+
+    # What the group gives and takes; called out of `poll`, and out of nothing else.
+
+    def _assigned(self, partitions: frozenset[Partition]) -> None:
+        self.totals.add("rebalances")
+        numbers = {partition.number for partition in partitions}
+        log.info("assigned %s", sorted(numbers), extra={"data": {"partitions": sorted(numbers)}})
+        for number in numbers:
+            self._ready.pop(number, None)
+        self.restorer.add(numbers)
+        try:
+            self.member.pause(partitions)
+        except LogError as error:
+            self._met = self._met or error
+
+    def _revoked(self, partitions: frozenset[Partition]) -> None:
+        """Commit while the others wait, then forget what is theirs."""
+        self.totals.add("rebalances")
+        log.info("revoked %s", sorted(partition.number for partition in partitions))
+        try:
+            if not self._lost and self._met is None:
+                self._commit()
+        except LogError as error:
+            self._met = error
+        self._forget(partitions)
+
+    def _lose(self, partitions: frozenset[Partition]) -> None:
+        self.totals.add("rebalances")
+        log.warning("lost %s to another worker", sorted(partition.number for partition in partitions))
+        self._lost = self._lost or not self.outbox.touched.isdisjoint(partitions)
+        self._forget(partitions)
+
+    def _forget(self, partitions: frozenset[Partition]) -> None:
+        numbers = [partition.number for partition in partitions]
+        for number in numbers:
+            self._ready.pop(number, None)
+        self.restorer.forget(numbers)
+
+    def _answer_callbacks(self) -> None:
+        """Do what the callbacks of the last poll left to do."""
+        met, lost = self._met, self._lost
+        self._met, self._lost = None, False
+        if met is not None:
+            raise met
+        if lost:
+            self._void(gone=False)
+            self.outbox.settle()
+
+    # Faults.
+
+    def _recover(self, error: LogError) -> None:
+        """Void what is not committed and go on, unless that has been tried for too long."""
+        self._met, self._lost = None, False
+        if not error.retriable:
+            raise error
+        aborted = isinstance(error, AbortedError)
+        self.totals.add("aborted" if aborted else "retries")
+        self._void(gone=aborted)
+        now = self.clock()
+        if self._failing_since is None:
+            self._failing_since = now
+        self._failures += 1
+        if now - self._failing_since > self.options.patience_s:
+            raise StreamError(
+                f"the log has failed for {now - self._failing_since:.0f} s, last with: {error}; "
+                "nothing is lost: start the worker again",
+                retriable=True,
+            ) from error
+        wait_s = min(_FIRST_WAIT_S * 2.0 ** (self._failures - 1), _LONGEST_WAIT_S)
+        log.warning(
+            "%s: %s; going on in %.1f s", "aborted" if aborted else "fault of the log", error, wait_s,
+            extra={"data": {"failures": self._failures}},
+        )  # fmt: skip
+        self.stop.wait(wait_s)
+
+    def _void(self, *, gone: bool) -> None:
+        """Drop the state that is ahead of what is committed, and have it restored."""
+        void = {partition.number for partition in self.outbox.discard(gone=gone)} & set(self._ready)
+        if not void:
+            return
+        for number in void:
+            del self._ready[number]
+        self.restorer.add(void)
+        self.member.pause([Partition(self.topics.ticks, number) for number in void])
+
+    # What can wait until nothing is open.
+
+    def _keep_house(self) -> None:
+        if self.photographer is not None:
+            self.photographer.turn(self._ready)
+        now = self.clock()
+        if now >= self._next_lag:
+            self._next_lag = now + _LAG_EVERY_S
+            ends = self.member.ends(self._partitions())
+            self.totals.lag = {at.number: max(end - self._ready[at.number], 0) for at, end in ends.items()}
+
+    def _at_end(self) -> bool:
+        """Whether all ticks that were to be handled are committed, by this worker or by others."""
+        if self.until is None or self.restorer.partitions:
+            return False
+        if any(self._ready[number] < self.until[number] for number in self._ready if number in self.until):
+            return False
+        others = [Partition(self.topics.ticks, number) for number in self.until if number not in self._ready]
+        if not others:
+            return True
+        done = self.member.committed([at for at in others if self.until[at.number] > 0])
+        return all((position or 0) >= self.until[at.number] for at, position in done.items())
+
+    def _leave(self) -> None:
+        """Commit, take snapshots, leave the group: within the time that is left."""
+        log.info("ending: commit, snapshots, leave; %.1f s for it", self.stop.left_s())
+        try:
+            self._commit()
+        except FencedError:
+            raise
+        except LogError as error:
+            log.warning("the last ticks are not committed, and will be done again: %s", error)
+            self._void(gone=isinstance(error, AbortedError))
+        if self.photographer is not None:
+            self.photographer.finish(self._ready, self.stop.left_s)
+        self.member.close()
