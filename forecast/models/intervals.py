@@ -79,7 +79,7 @@ def parameter_variance(records: Records, run: Dynamics, exog: Mapping[str, F64])
     out = _asymptotic(records, run)
     with_ma = (records.q[rows] > 0) | (records.Q[rows] > 0)
     given = [row for row in _rows_in(records.param_cov, run) if not with_ma[row - run.first]]
-    f, f_width = _differencing(records, run) if given else (run.a, run.width)
+    f, f_width = differencing(records, run) if given else (run.a, run.width)
     for row in given:
         i = row - run.first
         variance = _from_covariance(records, run, row, f[i, : f_width[i]], exog)
@@ -121,13 +121,13 @@ def _trend_gradient(records: Records, run: Dynamics, once: F64, n: F64) -> F64:
     the recursion itself looks back; sums of psi turn it into the derivative.
     """
     rows = slice(run.first, run.last)
-    lag = _mean_lag(records.phi[rows]) + records.season_length[rows] * _mean_lag(records.seasonal_phi[rows])
+    lag = mean_lag(records.phi[rows]) + records.season_length[rows] * mean_lag(records.seasonal_phi[rows])
     regressor = np.cumsum(once, axis=1) + ((n - 1) / 2 + lag)[:, None] * once
     scale: F64 = np.sqrt(12.0 / np.maximum(n**2 - 1.0, 1.0))[:, None]
     return regressor * scale
 
 
-def _mean_lag(coef: F64) -> F64:
+def mean_lag(coef: F64) -> F64:
     """(rows,) sum_i i c_i / (1 - sum_i c_i) of one factor."""
     return _row_sum(coef * np.arange(1.0, coef.shape[1] + 1)) / (1.0 - _row_sum(coef))
 
@@ -143,7 +143,7 @@ def _row_sum(matrix: F64) -> F64:
 def _phi_variance(records: Records, run: Dynamics, n_used: F64) -> F64:
     rows = slice(run.first, run.last)
     n = run.last - run.first
-    f, f_width = _differencing(records, run)
+    f, f_width = differencing(records, run)
     out = np.empty_like(run.path)
     phi_variance_rows(
         fixed(records.phi[rows]), integers(records.p[rows]), f, f_width, run.levels, run.path, run.psi,
@@ -152,7 +152,7 @@ def _phi_variance(records: Records, run: Dynamics, n_used: F64) -> F64:
     return out
 
 
-def _differencing(records: Records, run: Dynamics) -> tuple[F64, I64]:
+def differencing(records: Records, run: Dynamics) -> tuple[F64, I64]:
     """Phi(L^s) (1 - L)^d (1 - L^s)^D as a recursion: what turns levels into u."""
     rows = slice(run.first, run.last)
     return recursion(
@@ -173,7 +173,7 @@ def _mean_path(records: Records, run: Dynamics) -> F64:
     phi = records.phi[rows]
     at_one = 1.0 - _row_sum(phi)
     beta = records.slope[rows] / at_one
-    alpha = (records.const[rows] + records.slope[rows] * records.nobs[rows]) / at_one - beta * _mean_lag(phi)
+    alpha = (records.const[rows] + records.slope[rows] * records.nobs[rows]) / at_one - beta * mean_lag(phi)
     conditional = (records.form[rows] == Form.CONDITIONAL)[:, None]
     return np.where(conditional, np.stack([alpha, beta], axis=1), 0.0)
 
@@ -183,25 +183,25 @@ def _from_covariance(
 ) -> F64 | None:
     """(h,) g' V g with the V of `param_cov`; None where V does not fit the nonzero coefficients."""
     v = records.param_cov[row]
-    estimated = _estimated(records, row)
-    if v.shape != (estimated.sum(),) * 2:
+    chosen = estimated(records, row)
+    if v.shape != (chosen.sum(),) * 2:
         return None
     regressors = np.concatenate([_columns(records, run, row, exog), _lags_of_u(records, run, row, f)], axis=1)
     psi = run.psi[row - run.first]
     h = len(psi)
     back = np.arange(h)[:, None] - np.arange(h)
     response = np.where(back >= 0, psi[back], 0.0)
-    g = response @ regressors[:, estimated]
+    g = response @ regressors[:, chosen]
     variance: F64 = np.einsum("hk,kl,hl->h", g, v, g)
     return np.maximum(variance, 0.0)
 
 
-def _estimated(records: Records, row: int) -> Bool:
+def estimated(records: Records, row: int) -> Bool:
     """Which of const, slope, seasonal, beta, phi were estimated: those that are not 0."""
     parts = (records.const[row : row + 1], records.slope[row : row + 1])
     coefficients: F64 = np.concatenate([*parts, records.seasonal[row], records.beta[row], records.phi[row]])
-    estimated: Bool = coefficients != 0
-    return estimated
+    found: Bool = coefficients != 0
+    return found
 
 
 def _columns(records: Records, run: Dynamics, row: int, exog: Mapping[str, F64]) -> F64:

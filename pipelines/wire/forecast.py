@@ -79,7 +79,7 @@ def encode_forecast(forecast: Forecast, digits: int | None = None) -> bytes:
     Parameters
     ----------
     digits
-        Significant decimal digits of mean, lo and hi, see `SIGNIFICANT_DIGITS`; None: all, exactly.
+        Significant decimal digits of mean, lo, hi and z, see `SIGNIFICANT_DIGITS`; None: all, exactly.
     """
     if digits is not None:
         forecast = msgspec.structs.replace(
@@ -87,6 +87,7 @@ def encode_forecast(forecast: Forecast, digits: int | None = None) -> bytes:
             mean=_rounded(forecast.mean, digits),
             lo=[_rounded(row, digits) for row in forecast.lo],
             hi=[_rounded(row, digits) for row in forecast.hi],
+            z=None if forecast.z is None else _rounded([forecast.z], digits)[0],
         )
     return _CODEC.encode(forecast)
 

@@ -1,0 +1,1 @@
+"""The streaming service: ticks in, forecasts out."""

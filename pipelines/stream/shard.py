@@ -1,0 +1,109 @@
+"""The series of one partition: their ids, and what is kept of each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from forecast.types import I64, U8
+from pipelines.kernels import key_table
+from pipelines.kernels.admission import UNKNOWN, Series
+from pipelines.kernels.regressors import Kept
+from pipelines.stream.keys import KeyTable
+from pipelines.stream.messages import Quoted
+
+# What a series that is not there yet has.
+_BLANK = {"slot": UNKNOWN, "base_slot": UNKNOWN, "source": -1}
+
+
+def make_series(rows: int, width: int) -> Series:
+    """Return columns for `rows` series with a window of `width` values, nothing in them."""
+    window = np.full((rows, width), np.nan)
+    columns = {
+        name: np.full(rows, _BLANK.get(name, 0), dtype=np.int64)
+        for name in Series._fields
+        if name != "window"
+    }
+    return Series(window=window, **columns)
+
+
+def make_kept(rows: int, points: int, names: int) -> Kept:
+    """Return room for regressors of `rows` series at as many points, none known."""
+    return Kept(
+        np.full((rows, points, names), np.nan),
+        np.zeros(rows, dtype=np.int64),
+        np.zeros((rows, names), dtype=np.bool_),
+    )
+
+
+@dataclass(slots=True)
+class Shard:
+    """One partition."""
+
+    series: Series
+    kept: Kept
+    keys: KeyTable = field(default_factory=KeyTable.empty)
+    quoted: Quoted = field(
+        default_factory=lambda: Quoted(np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64))
+    )
+    quoted_count: int = 0
+    batch: int = 0
+    """Number of the last batch, from 1."""
+    round: int = 0
+    """Number of the last round of any batch."""
+
+    @property
+    def count(self) -> int:
+        """Ids seen; some may have no state."""
+        return self.keys.count
+
+    @property
+    def ids(self) -> Quoted:
+        """The ids as they are."""
+        return Quoted(self.keys.keys.text, self.keys.keys.ends)
+
+    def live(self) -> I64:
+        """Return the series that have taken in a tick."""
+        return np.flatnonzero(self.series.source[: self.count] >= 0)
+
+    def number(self, data: U8, firsts: I64, lasts: I64) -> tuple[I64, I64]:
+        """(n,) numbers of ids in a buffer, -1 where one begins before 0; and the numbers that are new."""
+        before = self.count
+        numbers = self.keys.add(data, firsts, lasts)
+        new = np.arange(before, self.count)
+        if len(new):
+            self._make_room()
+        return numbers, new
+
+    def quote(self) -> Quoted:
+        """Return the ids as JSON."""
+        if self.quoted_count < self.count:
+            text, ends = self.ids
+            more = int(ends[self.count] - ends[self.quoted_count])
+            room = int(self.quoted.ends[self.quoted_count])
+            room += key_table.LONGEST_ESCAPE * more + 2 * (self.count - self.quoted_count)
+            quoted = self.quoted
+            if room > len(quoted.text):
+                wide = np.zeros(2 * room, dtype=np.uint8)
+                wide[: len(quoted.text)] = quoted.text
+                quoted = quoted._replace(text=wide)
+            if self.count >= len(quoted.ends):
+                longer = np.zeros(1 + 2 * self.count, dtype=np.int64)
+                longer[: len(quoted.ends)] = quoted.ends
+                quoted = quoted._replace(ends=longer)
+            key_table.quote_keys(text, ends, self.quoted_count, self.count, *quoted)
+            self.quoted = quoted
+            self.quoted_count = self.count
+        return self.quoted
+
+    def _make_room(self) -> None:
+        rows = len(self.series.slot)
+        if self.count <= rows:
+            return
+        more = max(rows, self.count - rows)
+        blank = make_series(more, self.series.window.shape[1])
+        self.series = Series(*(np.concatenate(pair) for pair in zip(self.series, blank, strict=True)))
+        _, points, names = self.kept.values.shape
+        empty = make_kept(more, points, names)
+        self.kept = Kept(*(np.concatenate(pair) for pair in zip(self.kept, empty, strict=True)))
