@@ -60,7 +60,7 @@ def open_log(
             return ConfluentLog(address, security)
         from pipelines.log.kafka import KafkaLog
     except ModuleNotFoundError as error:
-        extra = "stream-confluent" if client == "confluent" else "stream"
+        extra = "confluent" if client == "confluent" else "stream"
         raise LogError(f"no {error.name}: install forecast-platform[{extra}]") from error
     return KafkaLog(address, security)
 

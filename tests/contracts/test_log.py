@@ -20,6 +20,7 @@ SOON_S = 12.0
     params=[
         "embedded",
         pytest.param("kafka-python", marks=pytest.mark.stream),
+        pytest.param("confluent", marks=pytest.mark.stream),
     ]
 )
 def scene(request, tmp_path):
@@ -464,7 +465,7 @@ def test_an_address_that_leads_nowhere_is_told_soon(scene):
     for address in scene.place.wrong():
         started = time.monotonic()
         with pytest.raises(LogError) as caught:
-            open_log(address).partitions("t")
+            open_log(address, client=getattr(scene.place, "client", "kafka-python")).partitions("t")
         assert address.removeprefix("embedded:") in str(caught.value)
         assert time.monotonic() - started < SOON_S
 
