@@ -19,8 +19,6 @@ from tests.chaos.verifier import Case
 from tests.chaos.workers import Job, Worker, wait_until
 
 ROOT = Path(__file__).parents[2]
-GROUP = "chaos"
-
 # A first start may compile kernels.
 _FIRST_START_S = 300.0
 _CATCH_UP_S = 300.0
@@ -38,6 +36,12 @@ class Setup:
     session_s: float = 6.0
     copies: int = 1
     """Of every topic."""
+    prefix: str = ""
+    """Of all names, where a broker is shared."""
+
+
+# Enough for one fault.
+SMALL = Setup(workers=2, partitions=4, n_series=10, rate=100.0)
 
 
 class Rig:
@@ -47,30 +51,47 @@ class Rig:
     ----------
     line
         Address by which the workers reach the brokers, where it is another than the rig's own.
+    more
+        Options of the workers.
     """
 
-    def __init__(self, bootstrap: str, folder: Path, setup: Setup, line: str | None = None) -> None:
+    def __init__(
+        self, bootstrap: str, folder: Path, setup: Setup, line: str | None = None, more: tuple[str, ...] = ()
+    ) -> None:
         self.bootstrap, self.folder, self.setup = bootstrap, folder, setup
         self.broker = Broker(bootstrap)
         model = make_model(folder / "model", setup.n_series, setup.seed)
-        self.job = Job(line or bootstrap, model, "ticks", "forecasts", GROUP, session_s=setup.session_s)
-        self.workers = [Worker(self.job, f"chaos-worker-{i}", folder) for i in range(setup.workers)]
+        self.ticks, self.forecasts, self.group = (
+            setup.prefix + name for name in ("ticks", "forecasts", "chaos")
+        )
+        self.job = Job(
+            line or bootstrap,
+            model,
+            self.ticks,
+            self.forecasts,
+            self.group,
+            session_s=setup.session_s,
+            more=more,
+        )
+        self.workers = [Worker(self.job, f"{self.group}-worker-{i}", folder) for i in range(setup.workers)]
         self.source: Iterator[Message] = messages(setup.n_series, setup.seed)
         self._feeder: Feeder | None = None
         self.sent = 0
 
     def start(self) -> None:
         """Make the topic of ticks, feed it, and start all workers; returns when they work."""
-        self.broker.make_topic("ticks", self.setup.partitions, self.setup.copies)
+        self.broker.make_topic(self.ticks, self.setup.partitions, self.setup.copies)
         self.feed()
         self.workers[0].start()  # alone at first: it may have to compile
         wait_until(self._some_work, _FIRST_START_S, "no tick is done")
         for worker in self.workers[1:]:
             worker.start()
+        for worker in self.workers:
+            wait_until(lambda: self.broker.knows(worker.instance), _FIRST_START_S, "a worker does not start")  # noqa: B023
 
     def feed(self) -> None:
         """Let ticks flow."""
-        self._feeder = Feeder(self.bootstrap, "ticks", self.setup.partitions, self.source, self.setup.rate)
+        self._feeder = Feeder(self.bootstrap, self.ticks, self.setup.partitions, self.source, self.setup.rate)
         self._feeder.start()
 
     def dry_up(self) -> None:
@@ -82,7 +103,7 @@ class Rig:
     def settle(self) -> None:
         """Wait until all ticks are done."""
         self.dry_up()
-        wait_until(lambda: self.caught_up("ticks", GROUP), _CATCH_UP_S, "ticks are left over")
+        wait_until(lambda: self.caught_up(self.ticks, self.group), _CATCH_UP_S, "ticks are left over")
 
     def end(self) -> list[str]:
         """Ask the workers to end; return what went wrong."""
@@ -101,37 +122,30 @@ class Rig:
 
     def clean_run(self) -> None:
         """Let one worker do the same ticks on fresh topics, undisturbed."""
-        self.broker.make_topic("clean-ticks", self.setup.partitions, self.setup.copies)
-        copy(self.bootstrap, "ticks", "clean-ticks")
-        job = replace(
-            self.job,
-            bootstrap=self.bootstrap,
-            ticks="clean-ticks",
-            forecasts="clean-forecasts",
-            group="clean",
-        )
-        worker = Worker(job, "clean-worker", self.folder)
+        ticks, group = f"clean-{self.ticks}", f"clean-{self.group}"
+        self.broker.make_topic(ticks, self.setup.partitions, self.setup.copies)
+        copy(self.bootstrap, self.ticks, ticks)
+        clean = {"ticks": ticks, "forecasts": f"clean-{self.forecasts}", "group": group}
+        worker = Worker(replace(self.job, bootstrap=self.bootstrap, **clean), f"{group}-worker", self.folder)
         self.workers.append(worker)
         worker.start()
-        wait_until(lambda: self.caught_up("clean-ticks", "clean"), _CATCH_UP_S, "the clean run is not done")
+        wait_until(lambda: self.caught_up(ticks, group), _CATCH_UP_S, "the clean run is not done")
         worker.stop()
 
     def case(self, clean: bool = False) -> Case:
         """Return what the verifier has to look at."""
         return Case(
-            self.bootstrap, str(self.job.model), self.job.horizon, list(self.job.levels), DT_MS, "ticks",
-            "forecasts", "ticks-late", "ticks-dead", "forecasts-state",
-            "clean-forecasts-state" if clean else None,
+            self.bootstrap, str(self.job.model), self.job.horizon, list(self.job.levels), DT_MS,
+            self.ticks, self.forecasts, f"{self.ticks}-late", f"{self.ticks}-dead", f"{self.forecasts}-state",
+            f"clean-{self.forecasts}-state" if clean else None,
         )  # fmt: skip
 
     def verify(self, clean: bool = False) -> dict[str, Any]:
         """Run the verifier in a process of its own, and return what it found."""
         path = self.folder / "case.json"
         path.write_text(json.dumps(asdict(self.case(clean))))
-        done = subprocess.run(
-            [sys.executable, "-m", "tests.chaos.verifier", str(path)], cwd=ROOT, capture_output=True, text=True,
-            check=False, timeout=1800,
-        )  # fmt: skip
+        words = [sys.executable, "-m", "tests.chaos.verifier", str(path)]
+        done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=1800)
         try:
             found: dict[str, Any] = json.loads(done.stdout)
         except json.JSONDecodeError:
@@ -152,7 +166,7 @@ class Rig:
     def _some_work(self) -> bool:
         if not self.workers[0].alive:
             raise RuntimeError("the first worker ended")
-        return sum(self.broker.committed(GROUP, "ticks").values()) > 0
+        return sum(self.broker.committed(self.group, self.ticks).values()) > 0
 
 
 def copy(bootstrap: str, topic: str, to: str) -> None:
@@ -171,3 +185,14 @@ def copy(bootstrap: str, topic: str, to: str) -> None:
                 )
     finally:
         producer.close()
+
+
+def sound(rig: Rig, *, ended_by_itself: tuple[str, ...] = ()) -> dict[str, Any]:
+    """End a rig, and hold that every tick was forecast once, and right; return what the verifier found."""
+    rig.settle()
+    faults = [fault for fault in rig.end() if not any(name in fault for name in ended_by_itself)]
+    assert faults == []
+    found = rig.verify()
+    assert found["faults"] == {}, found["told"]
+    assert found["counts"]["forecasts"] > 100
+    return found
