@@ -44,7 +44,7 @@ def values(records):
 def test_records_are_read_as_they_were_written_and_in_order(scene):
     topic = scene.topic(2)
     zero, one = Partition(topic, 0), Partition(topic, 1)
-    odd = [(None, b"no key"), (b"gone", None), (b"", b""), (None, None), ("ключ".encode(), bytes(range(256)))]
+    odd = [(None, b"no key"), (b"gone", None), (b"", b""), ("ключ".encode(), bytes(range(256)))]
     writer = scene.writer()
     writer.write(make_block(zero, pairs(500)))
     writer.write(make_block(one, odd))
@@ -286,6 +286,10 @@ def test_work_on_revoked_partitions_can_still_be_committed(scene):
     if not scene.place.shares:
         pytest.skip("one member at a time")
     ticks, outputs = scene.topic(2), scene.topic()
+    writer = scene.writer()
+    for number in range(2):
+        writer.write(make_block(Partition(ticks, number), pairs(10)))
+    writer.flush()
     first = scene.worker([ticks])
     first.until_owns(2)
     listener = first.listener()
@@ -307,6 +311,8 @@ def test_work_on_revoked_partitions_can_still_be_committed(scene):
 
     wait_for(lambda: len(first.owned) == len(second.owned) == 1, both)
     assert second.member.committed(committed) == dict.fromkeys(committed, 7)
+    second.until_saw(committed[0], 3)
+    assert [offset for offset, _, _ in second.seen[committed[0]]] == [7, 8, 9]
     assert len(scene.read(Partition(outputs, 0))[Partition(outputs, 0)]) == 2
 
 
@@ -367,6 +373,15 @@ def test_deleted_records_move_the_beginning(scene):
     assert [offset for offset, _, _ in worker.seen[partition]] == [6, 7, 8, 9]
     scene.place.forget(partition, 10)
     assert scene.read(partition) == {partition: []}
+
+
+def test_a_position_beyond_the_end_is_an_error(scene):
+    topic = scene.topic()
+    worker = scene.worker([topic])
+    worker.until_owns(1)
+    worker.member.seek({Partition(topic, 0): 5})
+    with pytest.raises(LogError, match="beyond the end"):
+        wait_for(lambda: False, worker.turn)
 
 
 def test_the_last_record_of_a_key_is_kept_in_a_compact_topic(scene):
@@ -458,7 +473,7 @@ def test_an_address_that_leads_nowhere_is_told_soon(scene):
 def test_batches_hold_what_their_columns_say(scene):
     partition = Partition(scene.topic(), 0)
     writer = scene.writer()
-    writer.write(make_block(partition, [(b"k", b"v"), (None, None)]))
+    writer.write(make_block(partition, [(b"k", b"v"), (b"gone", None)]))
     writer.flush()
     reader = scene.reader()
     reader.assign({partition: None})
@@ -467,7 +482,7 @@ def test_batches_hold_what_their_columns_say(scene):
         lambda: sum(len(each.offsets) for each in batches) == 2, lambda: batches.extend(reader.poll(0.5, 10))
     )
     keys = [key for each in batches for key in split(each.data, each.keys)]
-    assert keys == [b"k", None]
+    assert keys == [b"k", b"gone"]
     assert batches[0].key(0) == b"k"
     assert batches[0].value(0) == b"v"
     assert batches[-1].position == 2

@@ -103,7 +103,12 @@ def fetch(
             break
         place = topics.place(partition)
         first, end = span(connection, place)
-        if end <= position:
+        if position > end:
+            raise LogError(
+                f"{partition.topic}/{partition.number}: position {position} is beyond the end {end}; "
+                "the topic was made anew or has lost records: reset the positions of the group"
+            )
+        if position == end:
             continue
         if first > position:
             log.warning(

@@ -1,5 +1,6 @@
 """Apache Kafka by kafka-python."""
 
+from pipelines.log.kafka.client import KNOWN
 from pipelines.log.kafka.log import KafkaLog
 
-__all__ = ["KafkaLog"]
+__all__ = ["KNOWN", "KafkaLog"]
