@@ -80,11 +80,11 @@ class KafkaPlace:
         return ["127.0.0.1:1", "no-such-host.invalid:9092"]
 
     def headers(self, partition: Partition) -> list[Headers]:
-        from kafka import KafkaConsumer, TopicPartition
+        from pipelines.log.kafka.client import kafka
 
-        consumer = KafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed")
+        consumer = kafka.KafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed")
         try:
-            tp = TopicPartition(*partition)
+            tp = kafka.TopicPartition(*partition)
             consumer.assign([tp])
             consumer.seek_to_beginning(tp)
             end = consumer.end_offsets([tp])[tp]
@@ -96,11 +96,11 @@ class KafkaPlace:
             consumer.close()
 
     def forget(self, partition: Partition, before: int) -> None:
-        from kafka import KafkaAdminClient, TopicPartition
+        from pipelines.log.kafka.client import kafka
 
-        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
+        admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:
-            admin.delete_records({TopicPartition(*partition): before})
+            admin.delete_records({kafka.TopicPartition(*partition): before})
         finally:
             admin.close()
 

@@ -17,6 +17,7 @@ T = TypeVar("T")
 PARTITION_EOF: int = KafkaError._PARTITION_EOF
 NOT_STARTED: int = KafkaError._STATE
 FATAL: int = KafkaError._FATAL
+NO_POSITION: int = KafkaError._AUTO_OFFSET_RESET
 
 FENCED = frozenset(
     {
