@@ -23,6 +23,9 @@ COMMANDS: Final = {
     "demo": ("pipelines.cli.demo", "Check, fit, backtest and forecast real data; write pictures."),
     "models": ("pipelines.cli.models", "List and show the model versions of the store."),
     "predict": ("pipelines.cli.predict", "Forecast from a stored model to a Parquet or CSV file."),
+    "produce": ("pipelines.cli.produce", "Replay a file as ticks to Kafka, or to an embedded log."),
+    "stream": ("pipelines.cli.stream", "Forecast a stream of ticks, exactly once."),
+    "tail": ("pipelines.cli.tail", "Print the forecast stream, as it comes."),
     "train": ("pipelines.cli.train", "Fit, backtest, store and register a fleet; resumable."),
     "warm": ("pipelines.cli.warm", "Compile all kernels into the cache, for an image build."),
 }
@@ -30,8 +33,12 @@ COMMANDS: Final = {
 # Extra of the package that brings a module.
 _EXTRAS: Final = {
     "alembic": "track",
+    "crc32c": "stream",
+    "kafka": "stream",
     "matplotlib": "plot",
     "mlflow": "track",
+    "msgspec": "stream",
+    "prometheus_client": "stream",
     "psycopg": "postgres",
     "pydantic": "track",
     "pydantic_settings": "track",

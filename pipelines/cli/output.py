@@ -50,7 +50,7 @@ def reader_may_leave() -> Iterator[None]:
         yield
         sys.stdout.flush()
     except BrokenPipeError:
-        if not _reader_left():
+        if not reader_left():
             raise
         discard_stdout()
 
@@ -80,7 +80,8 @@ def _stdout_fails() -> bool:
     return False
 
 
-def _reader_left() -> bool:
+def reader_left() -> bool:
+    """Return whether stdout is a pipe that nobody reads any more."""
     poll = select.poll()
     try:
         poll.register(sys.stdout.fileno(), 0)

@@ -49,6 +49,32 @@ def stoppable(how_to_go_on: str) -> Iterator[None]:
             signal.signal(number, handler)
 
 
+@contextmanager
+def asked_to_stop() -> Iterator[threading.Event]:
+    """Yield an event that SIGINT and SIGTERM set; what is being done goes on to a good end.
+
+    A second signal ends the process at once, as by default.
+    """
+    event = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield event
+        return
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+
+    def ask(number: int, _: FrameType | None) -> None:
+        event.set()
+        signal.signal(number, signal.SIG_DFL)
+
+    for number, handler in before.items():
+        if handler is not signal.SIG_IGN:
+            signal.signal(number, ask)
+    try:
+        yield event
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
 def _stop(number: int, _: FrameType | None) -> None:
     for each in _SIGNALS:
         signal.signal(each, signal.SIG_IGN)
