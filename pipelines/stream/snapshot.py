@@ -195,7 +195,7 @@ def _batches(path: Path, body: U8, place: Partition, header: Header) -> Iterator
     while at < len(body):
         n, n_bytes = (int(x) for x in _numbers(body[at : at + 16]))
         at += 16
-        if not (0 <= n and 0 <= n_bytes and n * _ROW + n_bytes <= len(body) - at):
+        if not (n >= 0 and n_bytes >= 0 and n * _ROW + n_bytes <= len(body) - at):
             raise StreamError(f"{path}: a piece of {n} records, {n_bytes} bytes, is damaged; delete the file")
         bounds = _numbers(body[at : at + n * _ROW]).reshape(2, n, 2)
         at += n * _ROW
