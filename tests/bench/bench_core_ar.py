@@ -174,7 +174,7 @@ def step_lines():
 
 
 def bank_lines():
-    """Ticks of many series in one call, each with 24 forecasts and one interval; CPU time, median of calls."""
+    """Ticks of many series in one call, each with 24 forecasts and one interval; CPU time, the median."""
     rng = np.random.default_rng(0)
     fields = {"phi": [0.9 / BANK_LAGS] * BANK_LAGS, "const": 1.0, "sigma2": 0.5, "levels": [1.0] * BANK_LAGS}
     bank = online.Bank(make_records(1, **fields), H, (95,))
