@@ -178,7 +178,9 @@ def _checked(file: U8) -> tuple[Header, U8]:
         raise StreamError(f"its header cannot be read: {error}") from None
     body = file[_HEAD + length :]
     if header.format != FORMAT or header.bytes != len(body):
-        raise StreamError(f"it has {len(body)} bytes and format {header.format}, not {header.bytes}, {FORMAT}")
+        raise StreamError(
+            f"it has {len(body)} bytes and format {header.format}, not {header.bytes}, {FORMAT}"
+        )
     digest = hashlib.sha256()
     for first in range(0, len(body), _CHUNK):
         digest.update(body[first : first + _CHUNK])
@@ -231,5 +233,3 @@ def _sync(folder: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
