@@ -69,7 +69,9 @@ class Oracle:
             if one.row is not None and one.end > at:
                 one.imputed = 0
             one.at = at if one.row is None else max(at, one.end)
-            one.values = {k: v for k, v in was.values.items() if max(at - self.width, was.fresh - 1) < k <= one.at}
+            one.values = {
+                k: v for k, v in was.values.items() if max(at - self.width, was.fresh - 1) < k <= one.at
+            }
             one.exog = dict(was.exog)
             if one.row is not None:
                 self._drive_again(one, at)
