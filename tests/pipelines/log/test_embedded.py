@@ -192,6 +192,7 @@ def test_a_lease_from_before_a_restart_of_the_machine_is_void(scene, tmp_path):
 
 CHILD = """
 import sys
+from pipelines.log import open_log
 from pipelines.log.protocol import Listener, Membership
 from pipelines.log.records import Partition, make_block
 log = open_log(sys.argv[1])
