@@ -244,3 +244,15 @@ def test_a_broker_that_restarts_interrupts_and_ends_nothing(kafka_cluster):
     assert texts(drain(reader, [partition])[partition]) == [value for _, value in numbered(20)]
     for each in (reader, writer, log):
         each.close()
+
+
+def test_a_member_that_is_warm_compiles_nothing_more(scene):
+    from pipelines.kernels import record_batch
+    from pipelines.log.kafka.warming import warm
+
+    warm()
+    before = [len(each.signatures) for each in (record_batch.survey, record_batch.unpack, record_batch.pack)]
+    partition, _ = history(scene)
+    scene.read(partition)
+    after = [len(each.signatures) for each in (record_batch.survey, record_batch.unpack, record_batch.pack)]
+    assert after == before
