@@ -18,7 +18,7 @@ OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
 .PHONY: test-decoding rivals-decoding bench-decoding
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
-  test-ops test-stream kafka-up kafka-down rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
+  test-ops test-stream chaos kafka-up kafka-down rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,10 @@ test-ops: setup ## The store on PostgreSQL, MLflow on a server; both are started
 # One at a time: they share a broker, and watch how long its answers take.
 test-stream: setup ## The stream on a real Kafka, which is started and stopped here
 	$(BIN)/python -m pytest -n 1 -m stream
+
+# On a broker of its own. CHAOS="--rounds 20 --minutes 10 --seed 2" for less, or for other chaos.
+chaos: setup ## 100 rounds of kill -9, every forecast checked (40 minutes)
+	$(BIN)/python -m tests.chaos $(CHAOS)
 
 kafka-up: setup ## Start a Kafka of one broker, print its address (Java 17, Maven)
 	@$(BIN)/python -m tests.services.kafka up

@@ -11,10 +11,15 @@ import numpy as np
 from forecast.kernels import slot_rows as at
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.gap_covariance import predict_triangle, update_triangle
+from forecast.kernels.simd import WIDTH, prefetch
 from forecast.kernels.slot_rows import buffered, buffered_value, level_at, take_place, triangle
 from forecast.kernels.slot_variance import Work, error_variance
+from forecast.kernels.step_lines import add_reach, convolve, lines
 from forecast.kernels.stream import LARGEST
 from forecast.types import F64, I64
+
+# Numbers in a cache line.
+_LINE = 8
 
 # Why a call ended: all done; the pool is full; a slot needs more values of regressors of the time.
 DONE, FULL, STALE = range(3)
@@ -38,17 +43,27 @@ def _shift(values: F64, newest: float) -> None:
 
 
 @kernel
-def _learn(row: F64, levels: F64, innov: F64, e: float, P: F64, g: F64) -> None:
-    """Take an innovation into a state that is not known."""
-    L, f = levels.shape[0], g[0]
-    if not f > 0.0:
-        return
-    r = e / f
-    for j in range(1, L):
-        levels[j] += g[j] * r
-    for j in range(innov.shape[0]):
-        innov[j] += g[L + j] * r
-    row[at.KNOWN] = 1.0 if update_triangle(row[at.SIGMA2], P, g) else 0.0
+def _shift_state(state: F64, L: int, level: float, innovation: float) -> None:
+    _shift(state[:L], level)
+    _shift(state[L:], innovation)
+
+
+@kernel
+def _carry(row: F64, c: F64, state: F64, L: int, e: float, missing: bool, pool: F64, g: F64) -> float:
+    """Move the covariance of a state, and the state by what an innovation says; return its variance."""
+    M, sigma2 = state.shape[0], row[at.SIGMA2]
+    P = pool[int(row[at.PLACE]) : int(row[at.PLACE]) + triangle(M)]
+    if row[at.KNOWN]:
+        P[:] = 0.0
+    predict_triangle(c, M - L, sigma2, P, g)
+    f = g[0]
+    row[at.KNOWN] = 0.0
+    if not missing and f > 0.0:
+        r = e / f
+        for j in range(1, M):
+            state[j] += g[j] * r
+        row[at.KNOWN] = 1.0 if update_triangle(sigma2, P, g) else 0.0
+    return float(f)
 
 
 @large_kernel
@@ -86,18 +101,10 @@ def move(
     carry = not row[at.KNOWN] or (missing and sigma2 > 0.0)
     if carry and not take_place(row, slot, triangle(L + q), pool, held, taken):
         return False, np.nan
-    newest, shock, f = mean if missing else seen - free, 0.0 if missing or carry else e, sigma2
+    _shift_state(state, L, mean if missing else seen - free, 0.0 if missing or carry else e)
+    f = sigma2
     if carry:
-        P = pool[int(row[at.PLACE]) : int(row[at.PLACE]) + triangle(L + q)]
-        if row[at.KNOWN]:
-            P[:] = 0.0
-        predict_triangle(c, q, sigma2, P, g[: L + q])
-        row[at.KNOWN] = 0.0
-        f = g[0]
-    _shift(state[:L], newest)
-    _shift(state[L:], shock)
-    if carry and not missing:
-        _learn(row, state[:L], state[L:], e, P, g[: L + q])
+        f = _carry(row, c, state, L, e, missing, pool, g[: L + q])
     row[at.T] += 1.0
     if missing:
         return True, np.nan
@@ -126,7 +133,7 @@ def _keep(row: F64, lay: I64, tails: I64, back: int, now: F64) -> None:
     """Put the regressors of a point into the past of those that enter with a lag."""
     for i in range(tails.shape[0]):
         start = lay[at.TAIL] + i * back
-        _shift(row[start : start + back], now[tails[i]])
+        _shift(row[start : start + back], float(now[tails[i]]))
 
 
 @kernel
@@ -145,45 +152,47 @@ def _regressors_ahead(row: F64, lay: I64, sources: I64, back: int, future: F64, 
 
 
 @kernel
-def _drive(row: F64, lay: I64, X: F64, m: F64) -> None:
-    """Write the deterministic part at T + 1 .. T + h."""
+def _drive(row: F64, lay: I64, X: F64, h: int, m: F64) -> None:
+    """Write the deterministic part at T + 1 .. T + h, a line."""
     t = row[at.T] + 1.0
-    for k in range(m.shape[0]):
-        m[k] = row[at.CONST] + row[at.SLOPE] * (t + k)
+    for k in range(h):
+        m[WIDTH + k] = row[at.CONST] + row[at.SLOPE] * (t + k)
     s = lay[at.SEASON]
     if s > 0:
         season = (int(t) - 1) % s
-        for k in range(m.shape[0]):
-            m[k] += row[lay[at.SEASONAL] + season]
+        for k in range(h):
+            m[WIDTH + k] += row[lay[at.SEASONAL] + season]
             season = season + 1 if season + 1 < s else 0
     for j in range(lay[at.TERMS]):
         beta, x = row[lay[at.BETA] + j], X[j]
-        for k in range(m.shape[0]):
-            m[k] += beta * x[k]
+        for k in range(h):
+            m[WIDTH + k] += beta * x[k]
 
 
 @kernel
-def _path(row: F64, lay: I64, m: F64, path: F64) -> None:
-    """Forecast in the units of the levels: (h,) from the state, with the deterministic part m.
+def _path(row: F64, lay: I64, m: F64, pushes: F64, factors: F64, h: int, path: F64) -> None:
+    """Write the forecast in the units of the levels, a line, with the deterministic part m.
 
-    What the past adds to every step first, then every step to those after it: no sum waits for another.
+    What drives every step, the past included, through the weights that a push has later on: the same numbers
+    as the recursion, but no step waits for the one before it.
     """
-    h, L, q, width = path.shape[0], lay[at.LEVEL_COUNT], lay[at.MA], lay[at.WIDTH]
-    a, levels = row[lay[at.A] :], row[lay[at.LEVELS] :]
+    L, q, width = lay[at.LEVEL_COUNT], lay[at.MA], lay[at.WIDTH]
     for k in range(h):
-        path[k] = 0.0 if lay[at.REGRESSION] else m[k]
-    for i in range(width):
-        level, factors = levels[i], a[i:]
-        for k in range(min(h, width - i)):
-            path[k] += factors[k] * level
-    for i in range(q):
-        shock, factors = levels[L + i], a[L + i :]
-        for k in range(min(h, q - i)):
-            path[k] += factors[k] * shock
-    for k in range(h - 1):
-        mean, ahead = path[k], path[k + 1 :]
-        for j in range(min(width, h - 1 - k)):
-            ahead[j] += a[j] * mean
+        pushes[WIDTH + k] = 0.0 if lay[at.REGRESSION] else m[WIDTH + k]
+    _lay_factors(row, lay[at.A], width, factors)
+    add_reach(factors, width, row, lay[at.LEVELS], h, pushes)
+    if q > 0:
+        _lay_factors(row, lay[at.A] + L, q, factors)
+        add_reach(factors, q, row, lay[at.LEVELS] + L, h, pushes)
+    convolve(row, lay[at.XI], h, pushes, path)
+
+
+@kernel
+def _lay_factors(row: F64, first: int, size: int, factors: F64) -> None:
+    """Copy factors, with a vector of zeros after them."""
+    for i in range(size):
+        factors[i] = row[first + i]
+    factors[size : size + WIDTH] = 0.0
 
 
 @kernel
@@ -195,7 +204,7 @@ def _to_units(row: F64, lay: I64, w: float) -> float:
 
 @large_kernel
 def look_ahead(
-    row: F64, lay: I64, pool: F64, X: F64, lines: F64, work: Work, reach: F64, i: int,
+    row: F64, lay: I64, pool: F64, X: F64, three: F64, work: Work, reach: F64, i: int,
     mean: F64, lo: F64, hi: F64,
 ) -> None:  # fmt: skip
     """Write forecast `i` of a call from where a slot stands.
@@ -204,38 +213,44 @@ def look_ahead(
     ----------
     X
         (>= TERMS, h) regressors over the next steps.
-    lines
-        (3, h) scratch.
+    three
+        Lines, scratch.
     reach
         (levels,) half-widths in standard deviations.
     mean, lo, hi
         (n, h), (levels, n, h) units of y.
     """
     out_of_line()
-    m, path, sd = lines[0], lines[1], lines[2]
-    h, at_mean = m.shape[0], mean[i]
-    _drive(row, lay, X, m)
-    _path(row, lay, m, path)
-    error_variance(row, lay, path, pool, X, work, sd)
+    m, path, sd = three[0], three[1], three[2]
+    h, at_mean = mean.shape[1], mean[i]
+    _drive(row, lay, X, h, m)
+    _path(row, lay, m, sd, work[4], h, path)
+    error_variance(row, lay, path, pool, X, work, h, sd)
     for k in range(h):
-        sd[k] = row[at.WIDENING] * np.sqrt(sd[k])
-        path[k] = path[k] + m[k] if lay[at.REGRESSION] else path[k]
+        sd[WIDTH + k] = row[at.WIDENING] * np.sqrt(sd[WIDTH + k])
+        path[WIDTH + k] += m[WIDTH + k] if lay[at.REGRESSION] else 0.0
     for k in range(h):
-        at_mean[k] = _to_units(row, lay, path[k])
+        at_mean[k] = _to_units(row, lay, path[WIDTH + k])
     for level in range(reach.shape[0]):
         below, above, far = lo[level, i], hi[level, i], reach[level]
         for k in range(h):
-            below[k] = _to_units(row, lay, path[k] - far * sd[k])
-            above[k] = _to_units(row, lay, path[k] + far * sd[k])
+            below[k] = _to_units(row, lay, path[WIDTH + k] - far * sd[WIDTH + k])
+            above[k] = _to_units(row, lay, path[WIDTH + k] + far * sd[WIDTH + k])
+
+
+@kernel
+def _call_for(numbers: F64, begin: int, size: int) -> None:
+    """Have a slot on its way from memory while another is worked on; half of a tick was waiting for it."""
+    for place in range(0, size, _LINE):
+        prefetch(numbers, begin + place)
 
 
 @kernel
 def _scratch(widths: I64, h: int) -> tuple[F64, F64, Work]:
-    """X, lines and work for the largest layout; widths: regressors, rows of gradients, long lines."""
-    work = (
-        np.empty((widths[1], h)), np.empty(h), np.empty(widths[2] + h), np.empty(widths[2] + h), np.empty(h),
-    )  # fmt: skip
-    return np.empty((widths[0], h)), np.empty((3, h)), work
+    """X, lines and work for the largest layout; widths: regressors, lines of gradients, long lines."""
+    long = widths[2] + h + WIDTH
+    work = (lines(widths[1], h), lines(1, h)[0], np.empty(long), np.empty(long), np.empty(long))
+    return np.empty((widths[0], h)), lines(3, h), work
 
 
 @kernel
@@ -276,7 +291,7 @@ def step_many(
         Tick that could not be finished and the reason (call again from there), or n and `DONE`.
     """
     n, h = slots.shape[0], mean.shape[1]
-    X, lines, work = _scratch(widths, h)
+    X, three, work = _scratch(widths, h)
     g = np.empty(widths[1])
     none, nothing = np.empty(0), np.empty((0, 0))
     for i in range(first, n):
@@ -284,6 +299,8 @@ def step_many(
         lay = layouts[int(numbers[begins[slot] + at.LAYOUT])]
         row = numbers[begins[slot] : begins[slot] + lay[at.SIZE]]
         exog = now[i] if now.shape[0] > 0 else none
+        if i + 1 < n:
+            _call_for(numbers, int(begins[slots[i + 1]]), int(lay[at.SIZE]))
         while True:
             if lay[at.POINTS] > 0 and not buffered(row, lay, h):
                 return i, STALE
@@ -298,7 +315,7 @@ def step_many(
             missing[i] -= 1
         if lay[at.TERMS] > 0:
             _regressors_ahead(row, lay, sources, back, future[i] if future.shape[0] > 0 else nothing, X)
-        look_ahead(row, lay, pool, X, lines, work, reach, i, mean, lo, hi)
+        look_ahead(row, lay, pool, X, three, work, reach, i, mean, lo, hi)
     return n, DONE
 
 

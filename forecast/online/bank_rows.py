@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from forecast.kernels import slot_rows as at
+from forecast.kernels.recursion import psi_rows
+from forecast.kernels.simd import WIDTH
 from forecast.kernels.slot_variance import whitening_rows
 from forecast.models.assemble import lagged_names
 from forecast.models.computed import is_computed
@@ -27,7 +29,7 @@ NOTHING_BUFFERED = -1e18
 # What tells shapes apart: these columns of a layout, then which regressors enter.
 _KEY = (
     at.LEVEL_COUNT, at.MA, at.WIDTH, at.SEASON, at.ORDER, at.LAG_COUNT, at.DIFFERENCES, at.COLUMNS,
-    at.REGRESSION, at.LOG, at.LEVEL, at.TREND, at.CERTAIN,
+    at.REGRESSION, at.LOG, at.LEVEL, at.TREND,
 )  # fmt: skip
 
 
@@ -46,17 +48,21 @@ class Layouts:
     """(3,) scratch that the largest needs: regressors, rows of gradients, long lines."""
     known: dict[bytes, int] = field(default_factory=dict)
 
-    def of(self, key: I64) -> int:
-        """Return the layout of a shape, by its `_KEY` columns and (terms,) flags."""
-        name = key.tobytes()
-        if name not in self.known:
-            self.known[name] = len(self.table)
-            line = self._line(key)
-            self.table = np.concatenate([self.table, line[None]])
-            rows = max(line[at.LEVEL_COUNT] + line[at.MA], line[at.COLUMNS], line[at.ORDER] + 1)
-            need = np.array([line[at.TERMS], rows, max(line[at.PAST], line[at.ORDER])])
-            self.widths = np.maximum(self.widths, need)
-        return self.known[name]
+    def of(self, keys: I64) -> I64:
+        """(n,) layouts of shapes, by their `_KEY` columns and (terms,) flags."""
+        names = np.ascontiguousarray(keys).view(f"V{keys.itemsize * keys.shape[1]}").ravel().tolist()
+        for i, name in enumerate(names):
+            if name not in self.known:
+                self._learn(name, keys[i])
+        return np.array([self.known[name] for name in names], np.int64)
+
+    def _learn(self, name: bytes, key: I64) -> None:
+        self.known[name] = len(self.table)
+        line = self._line(key)
+        self.table = np.concatenate([self.table, line[None]])
+        rows = 1 + max(line[at.LEVEL_COUNT] + line[at.MA], line[at.COLUMNS], line[at.ORDER])
+        long = max(line[at.PAST], line[at.ORDER], line[at.LEVEL_COUNT], line[at.MA])
+        self.widths = np.maximum(self.widths, np.array([line[at.TERMS], rows, long]))
 
     def _line(self, key: I64) -> I64:
         line = np.zeros(at.TERM + 2 * len(self.given), np.int64)
@@ -71,8 +77,10 @@ class Layouts:
         line[at.PAST] = line[at.WIDTH] if line[at.REGRESSION] and line[at.COLUMNS] else 0
         line[at.POINTS] = line[at.PAST] + 1 + self.horizon + CHUNK if buffers else 0
         M, count, m = line[at.LEVEL_COUNT] + line[at.MA], line[at.LAG_COUNT], line[at.COLUMNS]
+        steps = -(-self.horizon // WIDTH) * WIDTH
         sizes = {
-            at.LEVELS: M, at.A: M, at.PSI: self.horizon, at.SEASONAL: line[at.SEASON],
+            at.LEVELS: M, at.A: M, at.PSI: steps, at.XI: steps if line[at.MA] else 0,
+            at.SEASONAL: line[at.SEASON],
             at.WHITENING: triangle(count), at.LAGS: count if count < line[at.ORDER] else 0,
             at.F: line[at.DIFFERENCES], at.BETA: len(active), at.BUFFER: buffers * line[at.POINTS],
             at.TAIL: self.tail, at.CODES: m, at.COVARIANCE: triangle(m),
@@ -80,6 +88,8 @@ class Layouts:
         ends = np.cumsum([at.HEAD, *sizes.values()])
         line[list(sizes)] = ends[:-1]
         line[at.SIZE] = ends[-1]
+        if not line[at.MA]:
+            line[at.XI] = line[at.PSI]
         return line
 
 
@@ -91,18 +101,16 @@ def layouts_of(records: Records, horizon: int) -> Layouts:
     return Layouts(horizon, given, tail, none, np.zeros(3, np.int64))
 
 
-def gathered(some: Records, layouts: Layouts) -> Iterator[tuple[int, I64, F64]]:
-    """Yield layout, positions and rows (k, size) of the slots that `some` records fill, shape by shape."""
+def gathered(some: Records, layouts: Layouts) -> Iterator[tuple[I64, F64]]:
+    """Yield positions and rows (k, size) of the slots that `some` records fill, shape by shape."""
     n = some.n_series
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         run = dynamics(some, np.zeros((n, layouts.horizon)), 0, n)
         made = _Gathered(some, run, layouts)
-        keys, which = np.unique(made.keys, axis=0, return_inverse=True)
-        order = np.argsort(which.ravel(), kind="stable")
-        ends = np.cumsum(np.bincount(which.ravel(), minlength=len(keys)))
-        for key, rows in zip(keys, np.split(order, ends[:-1]), strict=True):
-            layout = layouts.of(key)
-            yield layout, rows, made.rows(layout, rows)
+        which = layouts.of(made.keys)
+        for layout in np.unique(which).tolist():
+            rows = np.flatnonzero(which == layout)
+            yield rows, made.rows(layout, rows)
 
 
 class _Gathered:
@@ -139,7 +147,8 @@ class _Gathered:
         """(n, key) what tells the shapes apart."""
         some, run = self.some, self.run
         n, with_ma = some.n_series, (some.q > 0) | (some.Q > 0)
-        columns = np.array([len(self.codes.get(i, ())) for i in range(n)])
+        columns = np.zeros(n, np.int64)
+        columns[list(self.codes)] = [len(codes) for codes in self.codes.values()]
         asymptotic = ~with_ma & (columns == 0)
         count = np.where(asymptotic & stationary, self.nonzero.sum(axis=1), 0)
         lags = (count > 0) | ((columns > 0) & (some.p > 0))
@@ -154,7 +163,7 @@ class _Gathered:
             at.ORDER: np.where(lags, some.p, 0), at.LAG_COUNT: count,
             at.DIFFERENCES: np.where(lags, self.f_width, 0), at.COLUMNS: columns,
             at.REGRESSION: ~conditional, at.LOG: some.transform == Transform.LOG, at.LEVEL: level,
-            at.TREND: trend, at.CERTAIN: ~(level | trend | (count > 0) | (columns > 0)),
+            at.TREND: trend,
         }  # fmt: skip
         fixed = np.column_stack([parts[name] for name in _KEY]).astype(np.int64)
         return np.concatenate([fixed, (some.beta != 0).astype(np.int64)], axis=1)
@@ -177,11 +186,20 @@ class _Gathered:
         if q:
             out[:, line[at.LEVELS] + L : line[at.LEVELS] + L + q] = some.innovations[rows, :q]
             out[:, line[at.A] + L : line[at.A] + L + q] = run.b[rows, :q]
+            out[:, line[at.XI] : line[at.XI] + self.layouts.horizon] = self._without_ma(rows)
         if 0 < count < line[at.ORDER]:
             lags = np.nonzero(self.nonzero[rows])[1].reshape(len(rows), count)
             out[:, line[at.LAGS] : line[at.LAGS] + count] = lags + 1
         if line[at.COLUMNS]:
             self._write_covariances(line, rows, out)
+        return out
+
+    def _without_ma(self, rows: I64) -> F64:
+        """(k, h) response of some rows to a level, where psi is that to an innovation."""
+        run, k = self.run, len(rows)
+        out = np.empty((k, self.layouts.horizon))
+        a, width, none = run.a[rows], run.width[rows], np.zeros(k, np.int64)
+        psi_rows(a, width, np.zeros((k, 1)), none, out, 0, k)
         return out
 
     def _write_head(self, layout: int, rows: I64, out: F64) -> None:

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.kernels._jit import exact_kernel
-from forecast.types import F64, I64, U8, Bool
+from forecast.types import F64, I64, Bool
+from pipelines.kernels.regressors import Kept, can_move, keep
 
 # What becomes of a tick.
 (
@@ -25,7 +26,8 @@ from forecast.types import F64, I64, U8, Bool
     TOO_FAR_AHEAD,
     MISSING_EXOG,
     REFUSED,
-) = range(14)
+    IDLE,  # says nothing about a series of which nothing is known
+) = range(15)
 
 FAR = 2**62
 """Position of what is beyond the calendar."""
@@ -84,8 +86,10 @@ class Arrivals(NamedTuple):
     value: F64
     early: Bool
     """(n,) too far ahead of the log's clock."""
-    given: U8
-    """(n,) whether it brings regressors: bit 0 some, bit 1 all that are needed with those kept."""
+    brings: Bool
+    """(n,) whether it brings regressors, of whatever name."""
+    given: F64
+    """(n, X) regressors of the model, NaN where not given."""
     fate: I64
     """(n,) out"""
 
@@ -113,7 +117,7 @@ def fixed_positions(times: I64, series: I64, start: I64, step: int, tolerance: f
 
 
 @exact_kernel
-def _fate(series: Series, rules: Rules, ticks: Arrivals, i: int, s: int, round_: int) -> int:
+def _fate(series: Series, kept: Kept, rules: Rules, ticks: Arrivals, i: int, s: int, round_: int) -> int:
     """Decide about one tick; `WAITING` where it depends on what its series has not done yet."""
     if ticks.offset[i] <= series.source[s]:
         return REPLAYED
@@ -123,32 +127,51 @@ def _fate(series: Series, rules: Rules, ticks: Arrivals, i: int, s: int, round_:
         return TOO_EARLY
     at, null = ticks.position[i], np.isnan(ticks.value[i])
     if series.slot[s] == UNKNOWN and series.source[s] < 0:
-        return WALK
+        return IDLE if null else WALK
     gap = at - series.position[s]
     if gap <= 0:
-        inside = series.base_slot[s] != UNKNOWN
-        if inside and series.moved[s] == round_:
-            return WAITING
-        inside = inside and -gap <= rules.grace and at > series.base[s]
-        if inside and not null and np.isnan(series.window[s, at % series.window.shape[1]]):
-            return PATCH
-        return DUPLICATE if gap == 0 else LATE
-    if null and gap > 1 and rules.ahead > 0 and ticks.given[i] & 1:
-        return NULL_AHEAD if gap <= rules.ahead else TOO_FAR_AHEAD
+        return _fate_of_old(series, rules, gap, at, s, null, series.moved[s] == round_)
+    moved = rules.ahead > 0 and series.moved[s] == round_
+    if null and gap > 1 and ticks.brings[i]:
+        if rules.ahead > 0 and gap > rules.ahead:
+            return TOO_FAR_AHEAD
+        return WAITING if moved else NULL_AHEAD
     if series.slot[s] == UNKNOWN:
         return WALK
-    if rules.require and not ticks.given[i] & 2:
+    if moved and (gap > 1 or np.isnan(ticks.given[i]).any()):
+        return WAITING
+    if rules.ahead > 0 and not can_move(kept, rules.ahead, rules.require, s, at, ticks.given[i]):
         return MISSING_EXOG
     return RESET if gap - 1 > rules.gap_cap else STEP
 
 
 @exact_kernel
+def _fate_of_old(series: Series, rules: Rules, gap: int, at: int, s: int, null: bool, moved: bool) -> int:
+    """Decide about a tick that is not after the last."""
+    if series.base_slot[s] != UNKNOWN:
+        if moved:
+            return WAITING
+        inside = -gap <= rules.grace and at > series.base[s] and not null
+        if inside and np.isnan(series.window[s, at % series.window.shape[1]]):
+            return PATCH
+    return DUPLICATE if gap == 0 else LATE
+
+
+@exact_kernel
 def admit(
-    series: Series, rules: Rules, ticks: Arrivals, todo: I64, round_: int, missing: I64, later: I64
+    series: Series,
+    kept: Kept,
+    rules: Rules,
+    ticks: Arrivals,
+    todo: I64,
+    round_: int,
+    missing: I64,
+    later: I64,
 ) -> int:
     """Decide about the ticks `todo`, in order, and move the positions of those that move their series.
 
-    A series whose tick needs more than one step (a reset, a patch) takes no further tick in this round.
+    A series whose tick needs more than one step (a reset, a patch, with regressors a gap) takes no further
+    tick in this round.
 
     Parameters
     ----------
@@ -171,22 +194,25 @@ def admit(
         if s < 0:
             ticks.fate[i] = REFUSED
             continue
-        fate = WAITING if series.held[s] == round_ else _fate(series, rules, ticks, i, s, round_)
+        fate = WAITING if series.held[s] == round_ else _fate(series, kept, rules, ticks, i, s, round_)
         ticks.fate[i] = fate
         if fate == WAITING:
             series.held[s] = round_
             later[count] = i
             count += 1
         elif fate <= PATCH:
-            _move(series, rules, ticks, i, s, fate, missing)
+            _move(series, ticks, i, s, fate, missing)
             series.moved[s] = round_
-            if fate == RESET or fate == PATCH:
+            if fate >= RESET or (rules.ahead > 0 and missing[i] > 0):
                 series.held[s] = round_
+        elif fate == NULL_AHEAD and rules.ahead > 0 and series.slot[s] != UNKNOWN:
+            keep(kept, s, ticks.position[i], ticks.given[i])
+            series.source[s] = ticks.offset[i]
     return count
 
 
 @exact_kernel
-def _move(series: Series, rules: Rules, ticks: Arrivals, i: int, s: int, fate: int, missing: I64) -> None:
+def _move(series: Series, ticks: Arrivals, i: int, s: int, fate: int, missing: I64) -> None:
     at = ticks.position[i]
     missing[i] = 0
     if fate != PATCH:

@@ -63,7 +63,7 @@ def _mantissa(a: float, exponent: int) -> int:
 @exact_kernel
 def _exponent(a: float) -> int:
     """Exponent of ten of `a`, or a neighbour of it where `a` is beside a power of ten."""
-    of_two = (np.float64(a).view(np.int64) >> 52) - 1023
+    of_two: int = (np.float64(a).view(np.int64) >> 52) - 1023  # type: ignore[assignment]  # likewise
     low = (of_two * 1233) >> 12  # log10(2), from below
     return low + 1 if a >= _STEPS[low + 1 - _FIRST] else low
 

@@ -50,7 +50,7 @@ def _same(keys: Keys, number: int, data: U8, first: int, last: int) -> bool:
     at = keys.ends[number]
     if keys.ends[number + 1] - at != last - first:
         return False
-    for j in range(last - first):
+    for j in range(last - first):  # noqa: SIM110  # a kernel has no generators
         if keys.text[at + j] != data[first + j]:
             return False
     return True
@@ -61,14 +61,14 @@ def _probe(keys: Keys, h: np.uint64, data: U8, first: int, last: int) -> tuple[i
     """Return the number of an id or `NONE`, and the place where it is, or belongs."""
     mask = np.uint64(len(keys.places) - 1)
     tag = np.int64((h >> _TAG_SHIFT) & _TAG_MASK)
-    at = np.int64(h & mask)
+    at: int = np.int64(h & mask)  # type: ignore[assignment]  # the int of a kernel
     while True:
         held = keys.places[at]
         if held == NONE:
             return NONE, at
         if held >> 32 == tag and _same(keys, held & _NUMBER_MASK, data, first, last):
             return held & _NUMBER_MASK, at
-        at = np.int64((np.uint64(at) + np.uint64(1)) & mask)
+        at = (at + 1) & (len(keys.places) - 1)
 
 
 @exact_kernel
@@ -124,7 +124,7 @@ def place_again(keys: Keys, count: int) -> None:
         h = _hash(keys.text, keys.ends[number], keys.ends[number + 1])
         at = np.int64(h & mask)
         while keys.places[at] != NONE:
-            at = np.int64((np.uint64(at) + np.uint64(1)) & mask)
+            at = (at + 1) & (len(keys.places) - 1)
         keys.places[at] = (np.int64((h >> _TAG_SHIFT) & _TAG_MASK) << 32) | number
 
 
@@ -166,7 +166,7 @@ def quote_keys(text: U8, ends: I64, first: int, last: int, out: U8, out_ends: I6
         at += 1
         for j in range(ends[number], ends[number + 1]):
             c = text[j]
-            if c == _QUOTE or c == _BACKSLASH:
+            if c in (_QUOTE, _BACKSLASH):
                 out[at], out[at + 1] = _BACKSLASH, c
                 at += 2
             elif c >= _SPACE:

@@ -6,7 +6,7 @@ stands behind, and regressors. All integers are signed.
 ====  =================================================================================================
 word  content
 ====  =================================================================================================
-0     format (16 bits), flags (16 bits; 1: has a state, 2: has one that stands behind), window length (32 bits)
+0     format (16 bits), flags (16 bits; 1: a state, 2: one that stands behind), window length (32 bits)
 1     words in all (32 bits), words of the state (32 bits)
 2     words of the state that stands behind (32 bits), words of the regressors (32 bits)
 3     tag of the model
@@ -122,7 +122,7 @@ def gather(data: U8, bounds: I64, out: U8) -> None:
 
 @exact_kernel
 def check_records(words: I64, ends: I64) -> tuple[int, int]:
-    """Return the first record (of k that end at `ends`) that cannot be read, and why; (k, `GOOD`) for none."""
+    """Return the first of k records that cannot be read, and why; (k, `GOOD`) where there is none."""
     first = 0
     for i in range(len(ends)):
         size = ends[i] - first
@@ -155,6 +155,8 @@ class Head(NamedTuple):
     imputed: I64
     seen: I64
     exog_tag: I64
+    width: I64
+    """Values in its window."""
 
 
 @exact_kernel
@@ -178,6 +180,7 @@ def read_records(words: I64, floats: F64, ends: I64, head: Head, window: F64, pa
         head.source[i], head.imputed[i] = words[first + 7], words[first + 8]
         head.seen[i], head.exog_tag[i] = words[first + 9], words[first + 10]
         have = words[first] >> 32
+        head.width[i] = have
         n_state, n_base, n_exog = words[first + 1] >> 32, words[first + 2] & _LOW, words[first + 2] >> 32
         at = first + HEAD
         for j in range(width):

@@ -1,9 +1,9 @@
 """Ticks in the shape that `pipelines.wire` writes, many at once: bytes in, columns out.
 
-What is not plainly in that shape (another order, spaces, escapes, regressors, long numbers, anything wrong) is
-not judged here but left to `pipelines.wire`. A number is exact: up to fifteen digits and a power of ten up to
-22 are one multiplication or division of two exact doubles (Clinger 1990, "How to read floating point numbers
-accurately").
+What is not plainly in that shape (another order, spaces, escapes, regressors, long numbers, anything wrong)
+is not judged here but left to `pipelines.wire`. A number is exact: up to fifteen digits and a power of ten up
+to 22 are one multiplication or division of two exact doubles (Clinger 1990, "How to read floating point
+numbers accurately").
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def _digits(buffer: U8, at: int, last: int) -> tuple[int, int]:
     number = 0
     begin = at
     while at < last and at - begin < 18 and _ZERO <= buffer[at] <= _NINE:
-        number = number * 10 + (np.int64(buffer[at]) - _ZERO)
+        number = number * 10 + int(np.int64(buffer[at]) - _ZERO)
         at += 1
     return at, number
 
@@ -92,7 +92,7 @@ def _integer(buffer: U8, at: int, last: int) -> tuple[int, int]:
 
 @exact_kernel
 def _float(buffer: U8, at: int, last: int) -> tuple[int, float]:
-    """Return where a JSON number without an exponent ends, `_BAD` if it is none or too long, and its value."""
+    """Return where a JSON number without an exponent ends and its value; `_BAD` if none, or too long."""
     negative = at < last and buffer[at] == _MINUS
     begin = at + 1 if negative else at
     end, whole = _digits(buffer, begin, last)

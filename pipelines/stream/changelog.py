@@ -18,6 +18,7 @@ from pipelines.stream import rebasing
 from pipelines.stream.desk import Desk
 from pipelines.stream.keys import frozen
 from pipelines.stream.shard import Shard
+from pipelines.stream.strips import fit_strips, put_strips, strips_of
 
 _WORD = 8
 _WHY = {
@@ -72,11 +73,7 @@ def restore(desk: Desk, shard: Shard, batch: Batch) -> None:
 def forget(desk: Desk, shard: Shard, numbers: I64) -> None:
     """Put series back to where their records end, as if no tick of them had come."""
     series = shard.series
-    for bank, slots in ((desk.bank, series.slot), (desk.base, series.base_slot)):
-        taken = numbers[slots[numbers] != UNKNOWN]
-        if bank is not None and len(taken):
-            bank.remove(slots[taken])
-            slots[taken] = UNKNOWN
+    desk.release(shard, numbers)
     series.source[numbers] = -1
     series.imputed[numbers] = series.seen[numbers] = 0
     series.window[numbers] = np.nan
@@ -98,8 +95,19 @@ def _dumped(desk: Desk, shard: Shard, numbers: I64) -> Parts:
     ts_ms = desk.grid.ts_ms(series.start[numbers], series.position[numbers])
     state, state_ends = _dump(desk.bank, series.slot[numbers])
     base, base_ends = _dump(desk.base, series.base_slot[numbers])
-    exog, exog_ends = desk.dump_exog(shard, numbers)
+    exog, exog_ends = _strips(desk, shard, numbers)
     return Parts(ts_ms, state, state_ends, base, base_ends, exog, exog_ends)
+
+
+def _strips(desk: Desk, shard: Shard, numbers: I64) -> tuple[F64, I64]:
+    """Return the regressors of series with a state, and (1 + k,) where they end."""
+    ends = np.zeros(1 + len(numbers), dtype=np.int64)
+    if not desk.exog:
+        return np.empty(0), ends
+    known = shard.series.slot[numbers] != UNKNOWN
+    strips = strips_of(shard.kept, numbers[known], desk.rules.ahead)
+    ends[1:] = np.cumsum(known) * (shard.kept.values.shape[1] * len(desk.exog))
+    return strips.ravel(), ends
 
 
 def _dump(bank: Bank | None, slots: I64) -> tuple[F64, I64]:
@@ -160,13 +168,37 @@ def _take(desk: Desk, shard: Shard, numbers: I64, records: Records) -> None:
         some = numbers[here]
         series.position[some], series.base[some] = head.position[here], head.base[here]
         rebasing.put_window(series, some, records.window[here])
-        desk.load_exog(
-            shard, some, _part(records.parts.exog, records.parts.exog_ends, here), head.exog_tag[here]
-        )
+        _load_strips(desk, shard, some, here, records)
         _load(desk, shard, some, here, records)
     there = np.flatnonzero(~same)
     if len(there):
-        rebasing.replay(desk, shard, numbers[there], head.ts_ms[there], records.window[there])
+        window, strips = records.window[there], _stored_strips(desk, there, records)
+        rebasing.replay(desk, shard, numbers[there], head.ts_ms[there], window, strips)
+
+
+def _load_strips(desk: Desk, shard: Shard, numbers: I64, rows: I64, records: Records) -> None:
+    strips = _stored_strips(desk, rows, records)
+    known = shard.series.slot[numbers] != UNKNOWN
+    if strips is not None and known.any():
+        at = shard.series.position[numbers]
+        put_strips(shard.kept, numbers[known], desk.rules.ahead, at[known], strips[known])
+
+
+def _stored_strips(desk: Desk, rows: I64, records: Records) -> F64 | None:
+    """Return the regressors in records, where they are those of the model; None where it has none."""
+    names, ahead = len(desk.exog), desk.rules.ahead
+    if not names:
+        return None
+    out = np.full((len(rows), desk.width + ahead, names), np.nan)
+    sizes = np.diff(records.parts.exog_ends)[rows]
+    widths, fits = records.head.width[rows], records.head.exog_tag[rows] == desk.exog_tag
+    fits &= (sizes % names == 0) & (sizes >= widths * names)
+    for width, size in {*zip(widths[fits].tolist(), sizes[fits].tolist(), strict=True)}:
+        some = np.flatnonzero(fits & (widths == width) & (sizes == size))
+        data, _ = _part(records.parts.exog, records.parts.exog_ends, rows[some])
+        strips = data.reshape(len(some), size // names, names)
+        out[some] = fit_strips(strips, size // names - width, desk.width, ahead)
+    return out
 
 
 def _load(desk: Desk, shard: Shard, numbers: I64, rows: I64, records: Records) -> None:
@@ -211,13 +243,20 @@ def _load_into(bank: Bank, slots: I64, state: tuple[F64, I64], rows: I64, record
         return
     try:
         bank.load(slots, *state)
-        return
-    except ForecastError:
-        first = 0
-        for i, end in enumerate(state[1].tolist()):
-            try:
-                bank.load(slots[i : i + 1], state[0][first:end], np.array([end - first]))
-            except ForecastError as error:
-                name = _shown(records.keys[int(rows[i])])
-                raise StreamError(f"the state of series {name} is damaged: {error}; {_FIX}") from error
-            first = end
+    except ForecastError as error:
+        raise _damaged_state(bank, slots, state, rows, records, error) from error
+
+
+def _damaged_state(
+    bank: Bank, slots: I64, state: tuple[F64, I64], rows: I64, records: Records, error: ForecastError
+) -> StreamError:
+    """Find out whose state it is that cannot be loaded."""
+    first, name = 0, _shown(records.keys[int(rows[0])])
+    for i, end in enumerate(state[1].tolist()):
+        try:
+            bank.load(slots[i : i + 1], state[0][first:end], np.array([end - first]))
+        except ForecastError:
+            name = _shown(records.keys[int(rows[i])])
+            break
+        first = end
+    return StreamError(f"the state of series {name} is damaged: {error}; {_FIX}")

@@ -1,4 +1,4 @@
-"""Ticks of a batch in columns, and what is no tick: the plain ones by a kernel, the rest by `pipelines.wire`."""
+"""Ticks of a batch in columns, and what is none: the plain ones by a kernel, the rest by `pipelines.wire`."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from forecast.types import F64, I64, U8
-from pipelines.errors import WireError
+from forecast.types import F64, I64, U8, Bool
+from pipelines.errors import Reason, WireError
 from pipelines.kernels.key_table import match_keys
 from pipelines.kernels.tick_json import Ticks, read_ticks
 from pipelines.log.records import Batch
 from pipelines.stream.keys import frozen
 from pipelines.stream.refusals import Letter, Refusal
-from pipelines.wire import decode_tick
+from pipelines.wire import Tick, decode_tick
+from pipelines.wire.message import quoted
 
 
 class Decoded(NamedTuple):
@@ -30,12 +31,14 @@ class Decoded(NamedTuple):
     value: F64
     """(n,) NaN for null."""
     exog: F64
-    """(n, names) regressors by name, NaN where not given; (0, 0) without names."""
+    """(n, names) regressors by name, NaN where not given."""
+    brings: Bool
+    """(n,) whether it has regressors, of whatever name."""
     refused: list[Letter]
     """In order; every record is a tick or here."""
 
 
-def decode(batch: Batch, exog: Sequence[str] = ()) -> Decoded:
+def decode(batch: Batch, exog: Sequence[str] = (), limit: float = math.inf) -> Decoded:
     """Read a batch.
 
     A record is a tick when `pipelines.wire` takes it for one, and its key is absent or the series' id.
@@ -44,6 +47,8 @@ def decode(batch: Batch, exog: Sequence[str] = ()) -> Decoded:
     ----------
     exog
         Regressors to be read; others are ignored.
+    limit
+        Size from which on nothing can follow from a regressor: such ticks are refused.
     """
     n, data = len(batch.offsets), frozen(batch.data)
     ticks = Ticks(
@@ -54,10 +59,10 @@ def decode(batch: Batch, exog: Sequence[str] = ()) -> Decoded:
     plain = read_ticks(data, firsts, lasts, ticks)
     out = Decoded(
         data, ticks.id_first, ticks.id_last, ticks.ts_ms, ticks.value,
-        np.full((n, len(exog)), np.nan) if exog else np.empty((0, 0)), [],
+        np.full((n, len(exog)), np.nan), np.zeros(n, dtype=np.bool_), [],
     )  # fmt: skip
     if plain < n:
-        out = _read_rest(batch, ticks, out, exog)
+        out = _read_rest(batch, ticks, out, exog, limit)
     good = np.empty(n, dtype=np.bool_)
     if match_keys(out.data, batch.keys, out.id_first, out.id_last, good):
         for i in np.flatnonzero(~good).tolist():
@@ -67,13 +72,13 @@ def decode(batch: Batch, exog: Sequence[str] = ()) -> Decoded:
     return out
 
 
-def _read_rest(batch: Batch, ticks: Ticks, out: Decoded, exog: Sequence[str]) -> Decoded:
+def _read_rest(batch: Batch, ticks: Ticks, out: Decoded, exog: Sequence[str], limit: float) -> Decoded:
     """Read what the kernel left: ids that are no part of the batch's bytes go behind them."""
     more: list[bytes] = []
     end = len(out.data)
     for i in np.flatnonzero(~ticks.plain).tolist():
         try:
-            tick = decode_tick(batch.value(i))
+            tick = _checked(decode_tick(batch.value(i)), exog, limit)
         except WireError as error:
             out.refused.append(Letter(i, error.reason.value, error.detail))
             out.id_first[i] = out.id_last[i] = -1
@@ -88,12 +93,22 @@ def _read_rest(batch: Batch, ticks: Ticks, out: Decoded, exog: Sequence[str]) ->
             end += len(text)
         out.ts_ms[i] = tick.ts_ms
         out.value[i] = math.nan if tick.value is None else tick.value
+        out.brings[i] = bool(tick.exog)
         for j, name in enumerate(exog):
             out.exog[i, j] = tick.exog.get(name, math.nan)
     if not more:
         return out
     data = np.concatenate([out.data, np.frombuffer(b"".join(more), dtype=np.uint8)])
     return out._replace(data=frozen(data))
+
+
+def _checked(tick: Tick, exog: Sequence[str], limit: float) -> Tick:
+    for name in exog:
+        if abs(tick.exog.get(name, 0.0)) >= limit:
+            raise WireError(
+                Reason.OUT_OF_RANGE, f"regressor {quoted(name)} must be below {limit:.3g} in size"
+            )
+    return tick
 
 
 def _mismatch(batch: Batch, out: Decoded, i: int) -> Letter:

@@ -6,20 +6,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from forecast.online.bank import Bank
-from forecast.types import I64, Bool
+from forecast.types import Bool
 from pipelines.errors import StreamError
-from pipelines.kernels.admission import UNKNOWN, Arrivals, Rules
+from pipelines.kernels.admission import Arrivals
 from pipelines.log.records import Batch, Block
 from pipelines.stream import changelog, rebasing
 from pipelines.stream.decode import Decoded, decode
-from pipelines.stream.grid import Grid
-from pipelines.stream.messages import Press
-from pipelines.stream.options import ExogPolicy, StreamOptions
-from pipelines.stream.served import Served
-from pipelines.stream.shard import Shard, make_series
-from pipelines.stream.topics import Topics
 from pipelines.stream.desk import Desk
+from pipelines.stream.messages import Press
+from pipelines.stream.options import StreamOptions
+from pipelines.stream.served import Served
+from pipelines.stream.shard import Shard
+from pipelines.stream.topics import Topics
 from pipelines.stream.turn import Output, Turn
 
 # Series whose records are made at once: some megabytes.
@@ -29,8 +27,8 @@ _BLOCK_SERIES = 8192
 class Engine:
     """The series of some partitions, and what moves them.
 
-    For one thread. The state moves with `process`; whoever cannot keep what came out must `drop` the partition and
-    `restore` it.
+    For one thread. The state moves with `process`; whoever cannot keep what came out must `drop` the
+    partition and `restore` it.
     """
 
     def __init__(
@@ -40,7 +38,7 @@ class Engine:
         self.topics = topics or Topics()
         self._press = Press()
         self._shards: dict[int, Shard] = {}
-        self._desk = self._make_desk(served)
+        self._desk = Desk.of(served, self.options)
 
     @property
     def served(self) -> Served:
@@ -60,11 +58,12 @@ class Engine:
         """Begin a partition, without any state; `StreamError` where it is open already."""
         if number in self._shards:
             raise StreamError(f"partition {number} is open already; drop it first")
-        self._shards[number] = Shard(make_series(16, self._desk.width))
+        self._shards[number] = self._desk.shard()
 
     def drop(self, number: int) -> None:
         """Forget a partition."""
-        self._desk.release(self._shard(number))
+        shard = self._shard(number)
+        self._desk.release(shard, np.arange(shard.count))
         del self._shards[number]
 
     def process(self, batch: Batch) -> Output:
@@ -79,7 +78,7 @@ class Engine:
             The partition is not open.
         """
         shard, desk = self._shard(batch.partition.number), self._desk
-        decoded = decode(batch, desk.exog)
+        decoded = decode(batch, desk.exog, desk.exog_limit)
         shard.batch += 1
         turn = Turn(
             desk, shard, batch, decoded, self._arrive(shard, batch, decoded), self._press, self.topics
@@ -112,22 +111,10 @@ class Engine:
 
         Where the grid of the new one is another, a series without a place on it begins anew.
         """
-        desk = self._make_desk(served)
+        desk = Desk.of(served, self.options)
         for shard in self._shards.values():
             rebasing.rebase(self._desk, desk, shard)
         self._desk = desk
-
-    def _make_desk(self, served: Served) -> Desk:
-        options = self.options
-        exog = served.exog_names
-        grace = 0 if exog else options.grace
-        rules = Rules(
-            options.gap_cap, grace, (options.exog_ahead or options.horizon) if exog else 0,
-            options.exog is ExogPolicy.REQUIRE and bool(exog),
-        )  # fmt: skip
-        bank = Bank(served.records, options.horizon, options.levels)
-        base = Bank(served.records, 1, ()) if grace else None
-        return Desk(served, options, Grid.of(served.freq), bank, base, rules, exog)
 
     def _shard(self, number: int) -> Shard:
         try:
@@ -144,7 +131,7 @@ class Engine:
         positions = desk.grid.positions(times, numbers, shard.series.start, self.options.tolerance)
         return Arrivals(
             numbers, batch.offsets, positions, decoded.value, self._early(batch, decoded),
-            np.zeros(n, dtype=np.uint8), np.zeros(n, dtype=np.int64),
+            decoded.brings, decoded.exog, np.zeros(n, dtype=np.int64),
         )  # fmt: skip
 
     def _early(self, batch: Batch, decoded: Decoded) -> Bool:

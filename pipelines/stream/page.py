@@ -39,7 +39,9 @@ class Page(ThreadingHTTPServer):
         try:
             super().__init__((host, port), _Answer)
         except (OSError, OverflowError) as error:
-            raise StreamError(f"metrics cannot be served at {host}:{port}: {error}; take another port") from None
+            raise StreamError(
+                f"metrics cannot be served at {host}:{port}: {error}; take another port"
+            ) from None
         self._thread = threading.Thread(target=self.serve_forever, name="metrics", daemon=True)
         self._thread.start()
         log.info("metrics at http://%s:%d/metrics", host, self.server_port)

@@ -1,4 +1,4 @@
-"""Why a tick that could be read was not forecast; reasons of those that could not are in `pipelines.errors`."""
+"""Why a tick that could be read was not forecast; why one could not, see `pipelines.errors.Reason`."""
 
 from __future__ import annotations
 

@@ -60,13 +60,15 @@ class Restorer:
     clock: Callable[[], float] = time.monotonic
     _waiting: dict[int, float] = field(default_factory=dict)
     _active: dict[int, _Replay] = field(default_factory=dict)
+    _whole: dict[int, int] = field(default_factory=dict)
+    """Done, and not handed over yet: a fault of the log may come in between."""
     _seen: dict[Partition, int] = field(default_factory=dict)
     _moved: float = 0.0
 
     @property
     def partitions(self) -> frozenset[int]:
         """Partitions whose state is not whole yet."""
-        return frozenset(self._waiting) | frozenset(self._active)
+        return frozenset(self._waiting) | frozenset(self._active) | frozenset(self._whole)
 
     def add(self, numbers: Iterable[int]) -> None:
         """Take partitions on; what is known of them is void."""
@@ -80,6 +82,7 @@ class Restorer:
         for number in numbers:
             self._waiting.pop(number, None)
             self._active.pop(number, None)
+            self._whole.pop(number, None)
             if number in self.engine.partitions:
                 self.engine.drop(number)
 
@@ -93,16 +96,15 @@ class Restorer:
         StreamError
             The changelog gives nothing for minutes, or a committed position cannot be true.
         """
-        if not self._active:
-            if not self._waiting:
-                return {}
+        if self._waiting and not self._active:
             self._prepare(sorted(self._waiting)[:_SIDE_BY_SIDE])
         until = self.clock() + seconds
-        done = self._finished()
+        self._finish()
         while self._active and self.clock() < until:
             self._replay(until)
-            done |= self._finished()
-        return done
+            self._finish()
+        whole, self._whole = self._whole, {}
+        return whole
 
     def _prepare(self, numbers: list[int]) -> None:
         """Find out where each begins and ends.
@@ -174,20 +176,20 @@ class Restorer:
         replay.records += len(batch.offsets)
         self._moved = self.clock()
 
-    def _finished(self) -> dict[int, int]:
-        positions = self.reader.positions() if self._active else {}
+    def _finish(self) -> None:
+        if not self._active:
+            return
+        positions = self.reader.positions()
         if positions != self._seen:
             self._seen, self._moved = positions, self.clock()
-        done = {}
         for number, replay in list(self._active.items()):
             # By position, not by the offset of a record: the last one may be a marker.
             if replay.snapshot is None and positions[Partition(self.state, number)] >= replay.end:
                 del self._active[number]
-                done[number] = replay.source
+                self._whole[number] = replay.source
                 self._tell(number, replay)
-        if done and not self._active:
+        if not self._active:
             self.reader.assign({})
-        return done
 
     def _tell(self, number: int, replay: _Replay) -> None:
         seconds = self.clock() - replay.since

@@ -9,8 +9,8 @@ import numpy as np
 
 from forecast.errors import ForecastError
 from forecast.models.alias import Kind
-from forecast.models.computed import is_computed
 from forecast.models.certificate import MAX_RADIUS, MIN_MARGIN, certify
+from forecast.models.computed import is_computed
 from forecast.models.freq import Freq
 from forecast.models.records import Records
 from forecast.models.soundness import flaw, state_sizes
@@ -123,8 +123,8 @@ def _check(records: Records, what: str) -> None:
         i = int(failed[0])
         margin, pole = float(found_certificate.margin[i]), float(found_certificate.max_pole[i])
         raise StreamError(
-            f"{what} fails its certificate: series {records.ids[i]!r} has a margin of {margin:.6g} (needs more "
-            f"than {MIN_MARGIN:g}) and a largest pole of {pole:.6g} (needs less than {MAX_RADIUS:g}); "
+            f"{what} fails its certificate: series {records.ids[i]!r} has a margin of {margin:.6g} (needs "
+            f"more than {MIN_MARGIN:g}) and a largest pole of {pole:.6g} (needs less than {MAX_RADIUS:g}); "
             f"{len(failed)} of {records.n_series} series fail; train it again"
         )
 
@@ -133,5 +133,5 @@ def _usable(records: Records) -> Bool:
     """(n,) whether level and variance of a series are known."""
     sizes, _ = state_sizes(records)
     needed = np.arange(records.levels.shape[1]) < sizes[:, None]
-    known: Bool = np.isfinite(np.where(needed, records.levels, 0.0)).all(axis=1)
-    return known & np.isfinite(records.sigma2)
+    known = np.isfinite(np.where(needed, records.levels, 0.0))
+    return np.asarray(known.all(axis=1) & np.isfinite(records.sigma2))

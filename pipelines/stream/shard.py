@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,24 +9,32 @@ import numpy as np
 from forecast.types import I64, U8
 from pipelines.kernels import key_table
 from pipelines.kernels.admission import UNKNOWN, Series
+from pipelines.kernels.regressors import Kept
 from pipelines.stream.keys import KeyTable
 from pipelines.stream.messages import Quoted
 
 # What a series that is not there yet has.
-_BLANK = {"slot": UNKNOWN, "base_slot": UNKNOWN, "source": -1, "window": np.nan}
+_BLANK = {"slot": UNKNOWN, "base_slot": UNKNOWN, "source": -1}
 
 
 def make_series(rows: int, width: int) -> Series:
     """Return columns for `rows` series with a window of `width` values, nothing in them."""
+    window = np.full((rows, width), np.nan)
     columns = {
-        name: np.full((rows, width) if name == "window" else rows, _BLANK.get(name, 0), dtype=kind)
-        for name, kind in _kinds()
+        name: np.full(rows, _BLANK.get(name, 0), dtype=np.int64)
+        for name in Series._fields
+        if name != "window"
     }
-    return Series(**columns)
+    return Series(window=window, **columns)
 
 
-def _kinds() -> Iterable[tuple[str, type]]:
-    return ((name, np.float64 if name == "window" else np.int64) for name in Series._fields)
+def make_kept(rows: int, points: int, names: int) -> Kept:
+    """Return room for regressors of `rows` series at as many points, none known."""
+    return Kept(
+        np.full((rows, points, names), np.nan),
+        np.zeros(rows, dtype=np.int64),
+        np.zeros((rows, names), dtype=np.bool_),
+    )
 
 
 @dataclass(slots=True)
@@ -35,6 +42,7 @@ class Shard:
     """One partition."""
 
     series: Series
+    kept: Kept
     keys: KeyTable = field(default_factory=KeyTable.empty)
     quoted: Quoted = field(
         default_factory=lambda: Quoted(np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64))
@@ -93,5 +101,9 @@ class Shard:
         rows = len(self.series.slot)
         if self.count <= rows:
             return
-        blank = make_series(max(rows, self.count - rows), self.series.window.shape[1])
+        more = max(rows, self.count - rows)
+        blank = make_series(more, self.series.window.shape[1])
         self.series = Series(*(np.concatenate(pair) for pair in zip(self.series, blank, strict=True)))
+        _, points, names = self.kept.values.shape
+        empty = make_kept(more, points, names)
+        self.kept = Kept(*(np.concatenate(pair) for pair in zip(self.kept, empty, strict=True)))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Topics(NamedTuple):
-    """Where the engine reads and writes; a partition of one goes to the partition of that number of the others."""
+    """Where the engine reads and writes; what a partition leads to goes to partitions of its number."""
 
     ticks: str = "ticks"
     forecasts: str = "forecasts"

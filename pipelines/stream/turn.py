@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 
 from forecast.online.bank import Ahead
-from forecast.types import I64
+from forecast.types import I64, Bool
 from pipelines.kernels import admission
 from pipelines.kernels.admission import Arrivals, Steps, settle, touch
 from pipelines.kernels.walk import Walks, walk
 from pipelines.log.records import Batch, Block, Partition
-from pipelines.stream import changelog, letters, patching
+from pipelines.stream import changelog, driving, letters, patching
 from pipelines.stream.counts import Counts
 from pipelines.stream.decode import Decoded
 from pipelines.stream.desk import Desk
@@ -26,7 +26,7 @@ from pipelines.stream.topics import Topics
 NAIVE = "Naive"
 """`model` of the messages of series that the version does not have."""
 
-_FATES = admission.REFUSED + 1
+_FATES = admission.IDLE + 1
 _MOVING = (admission.STEP, admission.WALK, admission.RESET, admission.PATCH)
 _DEAD = {
     admission.OFF_GRID: Refusal.OFF_GRID,
@@ -76,7 +76,7 @@ class Turn:
         shard.round += 1
         later = np.empty(len(todo), dtype=np.int64)
         count = admission.admit(
-            shard.series, self.desk.rules, self.ticks, todo, shard.round, self.missing, later
+            shard.series, shard.kept, self.desk.rules, self.ticks, todo, shard.round, self.missing, later
         )
         fates = self.ticks.fate[todo]
         found = np.bincount(fates, minlength=_FATES)
@@ -85,8 +85,10 @@ class Turn:
                 rows = todo if found[fate] == len(todo) else todo[fates == fate]
                 self._touch(rows)
                 work(rows)
-        if found[admission.NULL_AHEAD]:
-            self._touch(todo[fates == admission.NULL_AHEAD])
+        if found[admission.NULL_AHEAD] and self.desk.exog:
+            ahead = todo[fates == admission.NULL_AHEAD]
+            self._touch(ahead[shard.series.slot[self.ticks.series[ahead]] != admission.UNKNOWN])
+        self.warming += int(found[admission.IDLE])
         return later[:count]
 
     def output(self) -> Output:
@@ -115,12 +117,15 @@ class Turn:
 
     def _step(self, rows: I64) -> None:
         """Move series by their models."""
-        ticks, missing = self.ticks, self.missing[rows]
-        series = ticks.series[rows]
-        ahead = self.desk.bank.step(self.shard.series.slot[series], missing, ticks.value[rows])
-        self._settle(rows, ahead)
+        desk, ticks, missing = self.desk, self.ticks, self.missing[rows]
+        if desk.exog:
+            self._settle(rows, *driving.step(desk, self.shard, ticks, rows, missing))
+        else:
+            slots = self.shard.series.slot[ticks.series[rows]]
+            self._settle(rows, desk.bank.step(slots, missing, ticks.value[rows]))
 
-    def _settle(self, rows: I64, ahead: Ahead) -> None:
+    def _settle(self, rows: I64, ahead: Ahead, known: Bool | None = None) -> None:
+        """Note what steps have come to; forecasts that are not `known` are dead letters."""
         m, grace = len(rows), self.desk.rules.grace
         imputed = np.empty(m, dtype=np.int64)
         room = (grace + 3) * m if grace else 0
@@ -129,9 +134,15 @@ class Turn:
             self.shard.series, self.ticks, rows, self.missing, ahead.z, grace, imputed, steps
         )
         if count and self.desk.base is not None:
-            self.desk.base.step(*(column[:count] for column in steps))
+            self.desk.base.step(steps.slot[:count], steps.missing[:count], steps.value[:count])
         self.imputed += total
-        self._keep(self.paths, rows, ahead, imputed)
+        if known is not None and not known.all():
+            for i in rows[~known].tolist():
+                self.dead.append(Letter(i, Refusal.MISSING_FUTURE.value, self._needs()))
+            rows, imputed = rows[known], imputed[known]
+            ahead = Ahead(ahead.mean[known], ahead.lo[:, known], ahead.hi[:, known], ahead.z[known])
+        if len(rows):
+            self._keep(self.paths, rows, ahead, imputed)
 
     def _keep(self, where: list[Paths], rows: I64, ahead: Ahead, imputed: I64) -> None:
         series = self.ticks.series[rows]
@@ -163,15 +174,20 @@ class Turn:
 
     def _reset(self, rows: I64) -> None:
         """Begin states anew after gaps too long to fill, and move them."""
-        series, at = self.shard.series, self.ticks.position[rows]
+        desk, series, at = self.desk, self.shard.series, self.ticks.position[rows]
         some = self.ticks.series[rows]
-        self.desk.bank.skip(series.slot[some], at)
-        if self.desk.base is not None:
-            self.desk.base.skip(series.base_slot[some], at)
-            series.base[some] = at - 1
         series.window[some] = np.nan
         series.seen[some] = series.imputed[some] = self.missing[rows] = 0
         self.resets += len(rows)
+        if desk.exog:
+            none = self.missing[rows]
+            self._settle(rows, *driving.step(desk, self.shard, self.ticks, rows, none, skip=True))
+            return
+        slots = series.slot[some]
+        desk.bank.skip(slots, at)
+        if desk.base is not None:
+            desk.base.load(series.base_slot[some], *desk.bank.dump(slots))
+            series.base[some] = at - 1
         self._step(rows)
 
     def _patch(self, rows: I64) -> None:
@@ -204,9 +220,12 @@ class Turn:
         if fate == admission.TOO_FAR_AHEAD:
             return f"ts_ms {ts_ms} is over {self.desk.rules.ahead} steps ahead of its series"
         if fate == admission.MISSING_EXOG:
-            return f"needs the regressors {', '.join(self.desk.exog)}"
+            return self._needs()
         freq = self.desk.served.freq
         return f"ts_ms {ts_ms} is over {options.tolerance:g} steps from a point of the grid {freq.text}"
+
+    def _needs(self) -> str:
+        return f"the model {self.desk.served.alias!r} needs the regressors {', '.join(self.desk.exog)}"
 
     def _late(self) -> list[Letter]:
         ticks, position, out = self.ticks, self.shard.series.position, []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -76,13 +77,17 @@ class Worker:
     clock: Callable[[], float] = time.monotonic
     _ready: dict[int, int] = field(default_factory=dict)
     """Where the ticks of each ready partition are read on."""
+    _polled: set[int] = field(default_factory=set)
+    """Partitions of the last poll, some of whose ticks may not be handled yet."""
     _met: LogError | None = None
     """What a callback met, which must not raise through the client."""
     _lost: bool = False
     _paused: bool = False
     _done: bool = False
-    _failing_since: float | None = None
+    _failing_since: float = 0.0
+    _failed: float = 0.0
     _failures: int = 0
+    """Since the last commit; those of long ago, with nothing to commit between, do not count."""
     _next_lag: float = 0.0
 
     def run(self) -> None:
@@ -109,20 +114,19 @@ class Worker:
             raise
         except LogError as error:
             self._recover(error)
-        else:
-            if self.outbox.since is None:
-                self._failing_since, self._failures = None, 0
         self.health.turned(self._ready, self.restorer.partitions, self.totals.lag)
 
     def _turn(self) -> None:
         self.outbox.settle()
         self._swap()
         batches = self.member.poll(self._wait_s(), self.options.batch_limit)
+        self._polled = {batch.partition.number for batch in batches}
         self._answer_callbacks()
         for batch in batches:
             if batch.partition.number in self._ready:  # else it was revoked, or will be read again
                 self._handle(batch)
                 self._commit_if_due()
+        self._polled = set()
         self._commit_if_due()
         self._press_back()
         self._restore()
@@ -134,6 +138,8 @@ class Worker:
         """How long a poll may wait: not beyond the next commit, not at all while states are restored."""
         if self.restorer.partitions:
             return 0.0
+        if not self._ready:  # partitions may come out of this poll, and are to be restored at once
+            return min(self.options.idle_wait_s, 0.05)
         if self.outbox.since is None:
             return self.options.idle_wait_s
         left = self.outbox.since + self.options.commit_interval_s - self.clock()
@@ -159,6 +165,7 @@ class Worker:
         if self.outbox.since is None:
             return
         seconds = self.outbox.commit()
+        self._failures = 0
         self.totals.add("transactions")
         self.metrics.transaction_s.observe(seconds)
 
@@ -269,9 +276,9 @@ class Worker:
         self.totals.add("aborted" if aborted else "retries")
         self._void(gone=aborted)
         now = self.clock()
-        if self._failing_since is None:
-            self._failing_since = now
-        self._failures += 1
+        if not self._failures or now - self._failed > self.options.patience_s:
+            self._failing_since, self._failures = now, 0
+        self._failed, self._failures = now, self._failures + 1
         if now - self._failing_since > self.options.patience_s:
             raise StreamError(
                 f"the log has failed for {now - self._failing_since:.0f} s, last with: {error}; "
@@ -287,13 +294,23 @@ class Worker:
 
     def _void(self, *, gone: bool) -> None:
         """Drop the state that is ahead of what is committed, and have it restored."""
-        void = {partition.number for partition in self.outbox.discard(gone=gone)} & set(self._ready)
-        if not void:
-            return
-        for number in void:
+        void = {partition.number for partition in self.outbox.discard(gone=gone)}
+        self._restore_anew(void)
+        # What was polled and not handled is read again; the state of these stands.
+        again = self._polled & set(self._ready)
+        self._polled = set()
+        try:
+            self.member.seek({Partition(self.topics.ticks, number): self._ready[number] for number in again})
+        except LogError:
+            self._restore_anew(again)
+
+    def _restore_anew(self, numbers: set[int]) -> None:
+        numbers = numbers & set(self._ready)
+        for number in numbers:
             del self._ready[number]
-        self.restorer.add(void)
-        self.member.pause([Partition(self.topics.ticks, number) for number in void])
+        self.restorer.add(numbers)
+        with suppress(LogError):  # their ticks would be left alone anyway, until all is restored
+            self.member.pause([Partition(self.topics.ticks, number) for number in numbers])
 
     # What can wait until nothing is open.
 

@@ -32,12 +32,12 @@ class Zone(NamedTuple):
         return np.asarray(utc + self.offsets[np.searchsorted(self.changes, utc, side="right")])
 
     def utc(self, wall: I64) -> I64:
-        """Return UTC of wall-clock times: the first of two, and for one that was skipped the end of the gap."""
+        """Return UTC of wall-clock times: the first of two; the end of the gap for one that was skipped."""
         if not len(self.changes):
             return np.asarray(wall - self.offsets[0])
         after = np.searchsorted(self.changes + self.offsets[:-1], wall, side="right")
         first = np.concatenate([[np.iinfo(np.int64).min], self.changes])
-        return np.maximum(wall - self.offsets[after], first[after])
+        return np.asarray(np.maximum(wall - self.offsets[after], first[after]))
 
 
 @lru_cache(maxsize=16)

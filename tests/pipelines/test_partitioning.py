@@ -1,15 +1,10 @@
 """Keys go where Kafka's own producers put them."""
 
-import warnings
-
 from hypothesis import given
 from hypothesis import strategies as st
+from kafka.partitioner import murmur2 as theirs
 
 from pipelines.log.partitioning import murmur2, partition_of
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore", DeprecationWarning)  # of importlib, on its import
-    from kafka.partitioner import murmur2 as theirs
 
 
 def signed(value):

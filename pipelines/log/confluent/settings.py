@@ -20,7 +20,8 @@ COMMON: Mapping[str, Any] = {
 READING: Mapping[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "earliest",
+    # A position that is not there is for us to judge (`reading.placed`).
+    "auto.offset.reset": "error",
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "check.crcs": True,

@@ -1,0 +1,257 @@
+"""The loop on a real log, with an engine that can be checked by hand."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import random
+
+import pytest
+
+from pipelines.errors import AbortedError, FencedError, LogError, StreamError
+from pipelines.log.embedded import EmbeddedLog
+from pipelines.log.protocol import Delivery, Membership
+from pipelines.stream.service import ServiceOptions, run_service
+from pipelines.stream.stopping import Stop
+from pipelines.stream.worker import WorkerOptions
+from tests.pipelines.stream.adding import TOPICS, AddingEngine, pairs, produce, read, served, tick
+from tests.pipelines.stream.faulty import FaultyLog, Killed, Plan
+
+BOTH = pytest.mark.parametrize("delivery", list(Delivery))
+
+
+@pytest.fixture
+def log(tmp_path):
+    log = EmbeddedLog(tmp_path / "log.db")
+    yield log
+    log.close()
+
+
+def options(delivery=Delivery.EXACTLY_ONCE, tmp_path=None, **changes):
+    worker = WorkerOptions(**{"commit_interval_s": 0.0, "batch_limit": 7, "idle_wait_s": 0.01} | changes)
+    membership = Membership("group", "one", delivery)
+    snapshots = None if tmp_path is None else tmp_path / "snapshots"
+    return ServiceOptions(
+        membership, TOPICS, partitions=2, worker=worker, stop_at_end=True, snapshots=snapshots,
+        snapshot_interval_s=0.0,
+    )  # fmt: skip
+
+
+def fill(log, n=30, half=lambda: None):
+    """Write ticks of a few series, some of them poisoned; return what has to come of them.
+
+    `half` is called when half of the ticks are there.
+    """
+    from pipelines.stream.preparing import make_stream_topics
+
+    make_stream_topics(log, TOPICS, "model-control", 2)
+    draw = random.Random(0)
+    sums, forecasts, dead = {}, {0: [], 1: []}, {0: [], 1: []}
+    for offset in range(n):
+        if offset == n // 2:
+            half()
+        for number in (0, 1):
+            if offset % 11 == 5:
+                record = (b"poison", b"{not a tick")
+                dead[number].append(record)
+            else:
+                series, value = f"{number}-{draw.randrange(3)}", draw.randrange(100)
+                record = tick(series, value)
+                total = sums.get((number, series), (0, 0))[0] + value
+                sums[number, series] = total, offset
+                forecasts[number].append((series.encode(), f"{total} {number} {offset} v1".encode()))
+            produce(log, number, [record])
+    state = {n: {key.encode(): v for (m, key), v in sums.items() if m == n} for n in (0, 1)}
+    return forecasts, state, dead
+
+
+def check(log, expected, engine=None, exactly=True):
+    forecasts, state, dead = expected
+    found = read(log, TOPICS.forecasts)
+    if exactly:
+        assert found == forecasts
+    for number in (0, 1):
+        assert set(found[number]) == set(forecasts[number])
+        assert dict(read(log, TOPICS.state)[number]) == dict(pairs(state[number]))
+        assert set(read(log, TOPICS.dead)[number]) == set(dead[number])
+    if exactly:
+        assert read(log, TOPICS.dead) == dead
+    if engine is not None:
+        assert engine.states == state
+
+
+@BOTH
+def test_ticks_become_forecasts_state_and_dead_letters(log, delivery):
+    expected = fill(log)
+    engine = AddingEngine()
+    totals = run_service(log, engine, served(), options(delivery), Stop())
+    check(log, expected, engine)
+    assert totals.counts["ticks"] == 60
+    assert totals.counts["forecasts"] == sum(map(len, expected[0].values()))
+    assert totals.dead_reasons == {"malformed": totals.counts["dead"]}
+
+
+@BOTH
+def test_what_is_done_is_not_done_again(log, delivery):
+    expected = fill(log)
+    run_service(log, AddingEngine(), served(), options(delivery), Stop())
+    engine = AddingEngine()
+    totals = run_service(log, engine, served(), options(delivery), Stop())
+    assert totals.counts["ticks"] == 0
+    check(log, expected, engine)
+
+
+def work_on(log, delivery, tmp_path=None, plan=None, **changes):
+    """Work until it is done, however often the worker dies; returns the last engine."""
+    while True:
+        engine, faulty = AddingEngine(), FaultyLog(log, plan or Plan())
+        try:
+            run_service(faulty, engine, served(), options(delivery, tmp_path, **changes), Stop())
+        except Killed:
+            faulty.bury()
+            plan = None
+        else:
+            return engine
+
+
+@contextlib.contextmanager
+def half_done(folder, delivery, snapshots):
+    """A log whose ticks are half done, as a file to be copied."""
+    folder.mkdir()
+    log = EmbeddedLog(folder / "log.db")
+    try:
+        expected = fill(log, half=lambda: work_on(log, delivery, folder if snapshots else None))
+        yield log, folder if snapshots else None, expected
+    finally:
+        log.close()
+
+
+def calls_of(tmp_path, delivery, snapshots):
+    with half_done(tmp_path / "count", delivery, snapshots) as (log, folder, _):
+        plan = Plan()
+        work_on(log, delivery, folder, plan)
+    return plan.calls
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("snapshots", [False, True], ids=["changelog", "snapshots"])
+@BOTH
+def test_a_worker_killed_at_any_call_of_the_log_loses_nothing(tmp_path, delivery, snapshots, after):
+    calls = calls_of(tmp_path, delivery, snapshots)
+    assert {"member.commit", "member.write", "member.committed", "reader.assign"} <= set(calls)
+    assert snapshots or "reader.poll" in calls
+    for at in range(len(calls)):
+        with half_done(tmp_path / str(at), delivery, snapshots) as (log, folder, expected):
+            engine = work_on(log, delivery, folder, Plan(at, after=after))
+            check(log, expected, engine, exactly=delivery is Delivery.EXACTLY_ONCE)
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_and_in_the_middle_of_transactions(tmp_path, log):
+    expected = fill(log, 200)
+    draw = random.Random(1)
+    for _ in range(30):
+        faulty = FaultyLog(log, Plan(draw.randrange(5, 40), after=draw.random() < 0.5))
+        try:
+            run_service(faulty, AddingEngine(), served(), options(commit_interval_s=0.005), Stop())
+        except Killed:
+            faulty.bury()
+    check(log, expected, work_on(log, Delivery.EXACTLY_ONCE))
+
+
+FAULTS = {
+    "fault": lambda: LogError("no answer", retriable=True),
+    "aborted": lambda: AbortedError("the transaction is gone"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("delivery", "fault"),
+    [
+        (Delivery.EXACTLY_ONCE, "fault"),
+        (Delivery.EXACTLY_ONCE, "aborted"),
+        (Delivery.AT_LEAST_ONCE, "fault"),
+    ],
+)
+def test_a_fault_at_any_call_of_a_member_is_met_without_a_restart(tmp_path, delivery, fault, monkeypatch):
+    monkeypatch.setattr("pipelines.stream.worker._FIRST_WAIT_S", 0.001)
+    calls = calls_of(tmp_path, delivery, snapshots=False)
+    for at, name in enumerate(calls):
+        if name in ("member.join", "member.close", "reader.close") or at == calls.index("reader.ends"):
+            continue  # at the start and at the end of a process
+        if fault == "aborted" and name not in ("member.poll", "member.write", "member.commit"):
+            continue
+        with half_done(tmp_path / str(at), delivery, snapshots=False) as (log, _, expected):
+            plan, engine = Plan(at, FAULTS[fault]), AddingEngine()
+            totals = run_service(FaultyLog(log, plan), engine, served(), options(delivery), Stop())
+            check(log, expected, engine, exactly=delivery is Delivery.EXACTLY_ONCE)
+            assert totals.counts["aborted"] + totals.counts["retries"] == 1, name
+
+
+def test_an_abort_drops_the_state_of_touched_partitions_only(log, monkeypatch):
+    monkeypatch.setattr("pipelines.stream.worker._FIRST_WAIT_S", 0.001)
+    expected = fill(log)
+    dropped = []
+
+    class Watched(AddingEngine):
+        def drop(self, number):
+            dropped.append(number)
+            super().drop(number)
+
+    calls = itertools.count()
+
+    class Aborting(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+            commit = member.end.commit
+
+            def once(positions):
+                if next(calls) == 3:
+                    assert len(positions) == 1
+                    member.end.abort()
+                    raise AbortedError("gone")
+                commit(positions)
+
+            member.end.commit = once
+            return member
+
+    engine = Watched()
+    totals = run_service(Aborting(log, Plan()), engine, served(), options(), Stop())
+    check(log, expected, engine)
+    assert len(dropped) == 1
+    assert totals.counts["restored"] == 3
+
+
+def test_a_fenced_worker_stops_and_says_why(log):
+    fill(log)
+    plan = Plan(12, lambda: FencedError("another worker of the name 'one' has taken this one's place"))
+    with pytest.raises(FencedError, match="taken this one's place"):
+        run_service(FaultyLog(log, plan), AddingEngine(), served(), options(), Stop())
+
+
+def test_faults_without_an_end_end_the_worker_to_be_started_again(log, monkeypatch):
+    monkeypatch.setattr("pipelines.stream.worker._FIRST_WAIT_S", 0.001)
+    fill(log)
+
+    class Broken(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+
+            def commit(positions):
+                raise LogError("no answer", retriable=True)
+
+            member.end.commit = commit
+            return member
+
+    with pytest.raises(StreamError, match="nothing is lost") as raised:
+        run_service(Broken(log, Plan()), AddingEngine(), served(), options(patience_s=0.05), Stop())
+    assert raised.value.retriable
+
+
+def test_a_fault_that_no_retry_helps_ends_the_worker_at_once(log):
+    fill(log)
+    plan = Plan(9, lambda: LogError("not allowed"))
+    with pytest.raises(LogError, match="not allowed"):
+        run_service(FaultyLog(log, plan), AddingEngine(), served(), options(), Stop())
