@@ -7,7 +7,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -15,6 +15,9 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from forecast.errors import nearest
 from pipelines.errors import SettingsError
 from pipelines.masking import has_password, masked
+
+if TYPE_CHECKING:
+    from pipelines.log.security import Security
 
 __all__ = ["CONFIG", "FILE", "PREFIX", "Settings", "load_settings", "masked", "with_password"]
 
@@ -49,6 +52,24 @@ class Settings(BaseSettings):
     """Folder of snapshots of the input, in partitioned Parquet: FLEET/DIGEST."""
     run_root: Path = Path("runs")
     """Folder of jobs: RUN_ID."""
+    log_path: Path = Path("stream.db")
+    """The embedded log of the stream."""
+    kafka_bootstrap: str | None = None
+    """Brokers of Kafka: HOST:PORT,HOST:PORT."""
+    kafka_client: Literal["kafka-python", "confluent"] = "kafka-python"
+    kafka_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    kafka_username: str | None = None
+    kafka_password: SecretStr | None = None
+    """Environment only."""
+    kafka_ca_file: str | None = None
+    """Certificates of who may sign a broker's, PEM; left out, those of the system."""
+    kafka_cert_file: str | None = None
+    """With `kafka_key_file` this client's own, PEM."""
+    kafka_key_file: str | None = None
+    kafka_key_password: SecretStr | None = None
+    """Environment only."""
+    kafka_check_hostname: bool = True
     jobs: int = Field(default=-1, ge=-1, le=4096)
     """Threads; -1 for all cores."""
     tracking_timeout_s: float = Field(default=60.0, gt=0, le=_MOST_S, allow_inf_nan=False)
@@ -81,6 +102,23 @@ class Settings(BaseSettings):
     def source(self) -> str | None:
         """Return the URL of the source with its password, for the driver; never print it."""
         return None if self.source_url is None else with_password(self.source_url, self.source_password)
+
+    def security(self) -> Security:
+        """Return how a client of Kafka proves who it is; `SettingsError` where something is missing."""
+        from pipelines.log.security import Security
+
+        password, key_password = self.kafka_password, self.kafka_key_password
+        return Security(
+            self.kafka_protocol,
+            self.kafka_mechanism,
+            self.kafka_username,
+            password and password.get_secret_value(),
+            self.kafka_ca_file,
+            self.kafka_cert_file,
+            self.kafka_key_file,
+            key_password and key_password.get_secret_value(),
+            self.kafka_check_hostname,
+        )
 
     def __repr_args__(self) -> Iterator[tuple[str | None, Any]]:
         """Pairs for `repr`, without passwords."""

@@ -10,6 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from pipelines.log.protocol import Log
+    from pipelines.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -25,6 +26,50 @@ def place(command: F) -> F:
     ):  # fmt: skip
         command = option(command)
     return command
+
+
+def service(command: F) -> F:
+    """Add what tells a service where its log is; what is left out is taken from the settings."""
+    for option in (
+        click.option(
+            "--client", type=click.Choice(["kafka-python", "confluent"]),
+            help="Of Kafka; kafka-python if left out.",
+        ),
+        click.option("--bootstrap", metavar="HOST:PORT,...", help="Brokers of Kafka."),
+        click.option(
+            "--log", "log_file", metavar="kafka|embedded|FILE",
+            help="Kafka, or an embedded log: that of the settings, or in this SQLite file.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+def service_address(settings: Settings, log: str | None, bootstrap: str | None) -> str:
+    """Return the address of a service's log; wrong usage where nothing says where it is."""
+    from pipelines.log import EMBEDDED
+
+    if log is None or log == "kafka":
+        address = bootstrap or settings.kafka_bootstrap
+        if address is None:
+            raise click.UsageError("say where the log is: --bootstrap HOST:PORT, or --log embedded")
+        return address
+    if bootstrap is not None:
+        raise click.UsageError(f"--bootstrap is for Kafka, and --log {log} is an embedded log")
+    return f"{EMBEDDED}{settings.log_path if log == 'embedded' else log}"
+
+
+@contextmanager
+def connected(settings: Settings, asked: dict[str, Any]) -> Iterator[Log]:
+    """Open a service's log, and close it with the block."""
+    from pipelines.log import open_log
+
+    address = service_address(settings, asked["log_file"], asked["bootstrap"])
+    log = open_log(address, security=settings.security(), client=settings.kafka_client)
+    try:
+        yield log
+    finally:
+        log.close()
 
 
 def address_of(bootstrap: str | None, log_file: str | None) -> str:

@@ -1,7 +1,7 @@
 """A file with the state of one partition: saves reading the changelog from its first record.
 
-Magic, length of the header (4 bytes), header (JSON), body. The body is pieces of: number of records and of bytes
-(8 bytes each), keys (n, 2), values (n, 2) (int64), bytes. Everything is little-endian.
+Magic, length of the header (4 bytes), header (JSON), body. The body is pieces of: number of records and of
+bytes (8 bytes each), keys (n, 2), values (n, 2) (int64), bytes. Everything is little-endian.
 A file that is not whole, not of this place, or not of this changelog is never used.
 """
 
@@ -195,7 +195,7 @@ def _batches(path: Path, body: U8, place: Partition, header: Header) -> Iterator
     while at < len(body):
         n, n_bytes = (int(x) for x in _numbers(body[at : at + 16]))
         at += 16
-        if not (0 <= n and 0 <= n_bytes and n * _ROW + n_bytes <= len(body) - at):
+        if not (n >= 0 and n_bytes >= 0 and n * _ROW + n_bytes <= len(body) - at):
             raise StreamError(f"{path}: a piece of {n} records, {n_bytes} bytes, is damaged; delete the file")
         bounds = _numbers(body[at : at + n * _ROW]).reshape(2, n, 2)
         at += n * _ROW
