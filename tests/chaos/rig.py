@@ -165,7 +165,7 @@ class Rig:
 
     def _some_work(self) -> bool:
         if not self.workers[0].alive:
-            raise RuntimeError("the first worker ended")
+            raise RuntimeError(f"the first worker ended\n{self.workers[0].tail()}")
         return sum(self.broker.committed(self.group, self.ticks).values()) > 0
 
 

@@ -157,10 +157,10 @@ def test_poison_of_every_kind_goes_aside_and_stops_nobody(rig):
 
 
 def test_record_times_that_jump_change_nothing(rig):
-    """The log's clock goes back and ahead by years; only the times inside the ticks count."""
+    """The clock of producers goes back by decades and ahead; only the times inside the ticks count."""
     producer = KafkaProducer(bootstrap_servers=rig.bootstrap)
     rig.settle()
-    for jump in (0, 2**31 * 1000, 1):
+    for jump in (0, int(time.time() * 1000) + 3_000_000, 1):  # an hour ahead brokers refuse
         key, value = next(rig.source)
         number = _partition(key, rig)
         producer.send(rig.ticks, key=key, value=value, partition=number, timestamp_ms=jump).get(30)

@@ -35,7 +35,7 @@ class Job:
         """Return the command line of a worker."""
         levels = [word for level in self.levels for word in ("--level", f"{level:g}")]
         return [
-            *_FORECAST, "stream", str(self.model), "--bootstrap", self.bootstrap, "--ticks", self.ticks,
+            *_FORECAST, "stream", "--model", str(self.model), "--bootstrap", self.bootstrap, "--ticks", self.ticks,
             "--forecasts", self.forecasts, "--group", self.group, "--instance", instance,
             "--delivery", self.delivery, "--horizon", str(self.horizon), *levels,
             "--session-timeout", f"{self.session_s:g}", "--log-format", "json", *self.more, *more,
