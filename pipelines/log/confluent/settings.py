@@ -35,7 +35,7 @@ READING: Mapping[str, Any] = {
 
 WRITING: Mapping[str, Any] = {
     "enable.idempotence": True,
-    # Back-pressure begins before this is full (`sender`).
+    # Back-pressure of the last resort: the worker waits long before (`pending`).
     "queue.buffering.max.messages": 500_000,
     "queue.buffering.max.kbytes": 262_144,
 }
