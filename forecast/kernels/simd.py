@@ -230,6 +230,18 @@ def lane(_typing: Node, a: Node, index: Node) -> Node:
     return a.dtype(a, types.intp), codegen
 
 
+@instruction(lambda before, now: np.concatenate([before[-1:], now[:-1]]))
+def behind(_typing: Node, before: Node, now: Node) -> Node:
+    """Lanes of `now` one further on, after the last lane of `before`: a row of vectors one step later."""
+
+    def codegen(_context: Node, builder: Node, _signature: Node, args: Node) -> Node:
+        n = args[0].type.count
+        order = ir.Constant(ir.VectorType(_INT, n), list(range(n - 1, 2 * n - 1)))
+        return builder.shuffle_vector(args[0], args[1], order)
+
+    return before(before, before), codegen
+
+
 def _arithmetic(symbol: Callable[[Any, Any], Any], name: str) -> None:
     """Give vectors the operator `symbol`, by the LLVM instruction `name`."""
 

@@ -19,10 +19,11 @@ USED, AT_ONE, MEAN_LAG, LOOK_BACK, FIRST, HEAD = range(10, 16)
 # effects of the season, order of phi, its nonzero lags, differencing recursion, regressors, buffered points
 # of a regressor, points of those before the next, columns of a covariance of estimates.
 SIZE, LEVEL_COUNT, MA, WIDTH, SEASON, ORDER, LAG_COUNT, DIFFERENCES, TERMS, POINTS, PAST, COLUMNS = range(12)
-# Whether: deterministic part taken off first; logarithms; level, slope estimated; nothing of the parameters.
-REGRESSION, LOG, LEVEL, TREND, CERTAIN = range(12, 17)
+# Whether: the deterministic part is taken off first; logarithms; level, slope estimated.
+REGRESSION, LOG, LEVEL, TREND = range(12, 16)
 # Then where a part begins. LEVELS and innovations are one state; A and the moving average one row of factors.
-LEVELS, A, PSI, SEASONAL, WHITENING, LAGS, F, BETA, BUFFER, TAIL, CODES, COVARIANCE, TERM = range(17, 30)
+# PSI, XI: weights in whole vectors, those without the moving average apart where there is one.
+LEVELS, A, PSI, XI, SEASONAL, WHITENING, LAGS, F, BETA, BUFFER, TAIL, CODES, COVARIANCE, TERM = range(16, 30)
 # From column TERM on two numbers a regressor: its position in the records, and its buffer (-1: given).
 
 # What a column of a covariance of estimates belongs to: code = kind + KINDS * index. SHAPES: constant, slope.

@@ -11,10 +11,15 @@ import numpy as np
 from forecast.kernels import slot_rows as at
 from forecast.kernels._jit import kernel, large_kernel, out_of_line
 from forecast.kernels.gap_covariance import predict_triangle, update_triangle
+from forecast.kernels.simd import WIDTH, prefetch
 from forecast.kernels.slot_rows import buffered, buffered_value, level_at, take_place, triangle
 from forecast.kernels.slot_variance import Work, error_variance
+from forecast.kernels.step_lines import add_reach, convolve, lines
 from forecast.kernels.stream import LARGEST
 from forecast.types import F64, I64
+
+# Numbers in a cache line.
+_LINE = 8
 
 # Why a call ended: all done; the pool is full; a slot needs more values of regressors of the time.
 DONE, FULL, STALE = range(3)
@@ -145,45 +150,47 @@ def _regressors_ahead(row: F64, lay: I64, sources: I64, back: int, future: F64, 
 
 
 @kernel
-def _drive(row: F64, lay: I64, X: F64, m: F64) -> None:
-    """Write the deterministic part at T + 1 .. T + h."""
+def _drive(row: F64, lay: I64, X: F64, h: int, m: F64) -> None:
+    """Write the deterministic part at T + 1 .. T + h, a line."""
     t = row[at.T] + 1.0
-    for k in range(m.shape[0]):
-        m[k] = row[at.CONST] + row[at.SLOPE] * (t + k)
+    for k in range(h):
+        m[WIDTH + k] = row[at.CONST] + row[at.SLOPE] * (t + k)
     s = lay[at.SEASON]
     if s > 0:
         season = (int(t) - 1) % s
-        for k in range(m.shape[0]):
-            m[k] += row[lay[at.SEASONAL] + season]
+        for k in range(h):
+            m[WIDTH + k] += row[lay[at.SEASONAL] + season]
             season = season + 1 if season + 1 < s else 0
     for j in range(lay[at.TERMS]):
         beta, x = row[lay[at.BETA] + j], X[j]
-        for k in range(m.shape[0]):
-            m[k] += beta * x[k]
+        for k in range(h):
+            m[WIDTH + k] += beta * x[k]
 
 
 @kernel
-def _path(row: F64, lay: I64, m: F64, path: F64) -> None:
-    """Forecast in the units of the levels: (h,) from the state, with the deterministic part m.
+def _path(row: F64, lay: I64, m: F64, pushes: F64, factors: F64, h: int, path: F64) -> None:
+    """Write the forecast in the units of the levels, a line, with the deterministic part m.
 
-    What the past adds to every step first, then every step to those after it: no sum waits for another.
+    What drives every step, the past included, through the weights that a push has later on: the same numbers
+    as the recursion, but no step waits for the one before it.
     """
-    h, L, q, width = path.shape[0], lay[at.LEVEL_COUNT], lay[at.MA], lay[at.WIDTH]
-    a, levels = row[lay[at.A] :], row[lay[at.LEVELS] :]
+    L, q, width = lay[at.LEVEL_COUNT], lay[at.MA], lay[at.WIDTH]
     for k in range(h):
-        path[k] = 0.0 if lay[at.REGRESSION] else m[k]
-    for i in range(width):
-        level, factors = levels[i], a[i:]
-        for k in range(min(h, width - i)):
-            path[k] += factors[k] * level
-    for i in range(q):
-        shock, factors = levels[L + i], a[L + i :]
-        for k in range(min(h, q - i)):
-            path[k] += factors[k] * shock
-    for k in range(h - 1):
-        mean, ahead = path[k], path[k + 1 :]
-        for j in range(min(width, h - 1 - k)):
-            ahead[j] += a[j] * mean
+        pushes[WIDTH + k] = 0.0 if lay[at.REGRESSION] else m[WIDTH + k]
+    _lay_factors(row, lay[at.A], width, factors)
+    add_reach(factors, width, row, lay[at.LEVELS], h, pushes)
+    if q > 0:
+        _lay_factors(row, lay[at.A] + L, q, factors)
+        add_reach(factors, q, row, lay[at.LEVELS] + L, h, pushes)
+    convolve(row, lay[at.XI], h, pushes, path)
+
+
+@kernel
+def _lay_factors(row: F64, first: int, size: int, factors: F64) -> None:
+    """Copy factors, with a vector of zeros after them."""
+    for i in range(size):
+        factors[i] = row[first + i]
+    factors[size : size + WIDTH] = 0.0
 
 
 @kernel
@@ -195,7 +202,7 @@ def _to_units(row: F64, lay: I64, w: float) -> float:
 
 @large_kernel
 def look_ahead(
-    row: F64, lay: I64, pool: F64, X: F64, lines: F64, work: Work, reach: F64, i: int,
+    row: F64, lay: I64, pool: F64, X: F64, three: F64, work: Work, reach: F64, i: int,
     mean: F64, lo: F64, hi: F64,
 ) -> None:  # fmt: skip
     """Write forecast `i` of a call from where a slot stands.
@@ -204,38 +211,44 @@ def look_ahead(
     ----------
     X
         (>= TERMS, h) regressors over the next steps.
-    lines
-        (3, h) scratch.
+    three
+        Lines, scratch.
     reach
         (levels,) half-widths in standard deviations.
     mean, lo, hi
         (n, h), (levels, n, h) units of y.
     """
     out_of_line()
-    m, path, sd = lines[0], lines[1], lines[2]
-    h, at_mean = m.shape[0], mean[i]
-    _drive(row, lay, X, m)
-    _path(row, lay, m, path)
-    error_variance(row, lay, path, pool, X, work, sd)
+    m, path, sd = three[0], three[1], three[2]
+    h, at_mean = mean.shape[1], mean[i]
+    _drive(row, lay, X, h, m)
+    _path(row, lay, m, sd, work[4], h, path)
+    error_variance(row, lay, path, pool, X, work, h, sd)
     for k in range(h):
-        sd[k] = row[at.WIDENING] * np.sqrt(sd[k])
-        path[k] = path[k] + m[k] if lay[at.REGRESSION] else path[k]
+        sd[WIDTH + k] = row[at.WIDENING] * np.sqrt(sd[WIDTH + k])
+        path[WIDTH + k] += m[WIDTH + k] if lay[at.REGRESSION] else 0.0
     for k in range(h):
-        at_mean[k] = _to_units(row, lay, path[k])
+        at_mean[k] = _to_units(row, lay, path[WIDTH + k])
     for level in range(reach.shape[0]):
         below, above, far = lo[level, i], hi[level, i], reach[level]
         for k in range(h):
-            below[k] = _to_units(row, lay, path[k] - far * sd[k])
-            above[k] = _to_units(row, lay, path[k] + far * sd[k])
+            below[k] = _to_units(row, lay, path[WIDTH + k] - far * sd[WIDTH + k])
+            above[k] = _to_units(row, lay, path[WIDTH + k] + far * sd[WIDTH + k])
+
+
+@kernel
+def _call_for(numbers: F64, begin: int, size: int) -> None:
+    """Have a slot on its way from memory while another is worked on; half of a tick was waiting for it."""
+    for place in range(0, size, _LINE):
+        prefetch(numbers, begin + place)
 
 
 @kernel
 def _scratch(widths: I64, h: int) -> tuple[F64, F64, Work]:
-    """X, lines and work for the largest layout; widths: regressors, rows of gradients, long lines."""
-    work = (
-        np.empty((widths[1], h)), np.empty(h), np.empty(widths[2] + h), np.empty(widths[2] + h), np.empty(h),
-    )  # fmt: skip
-    return np.empty((widths[0], h)), np.empty((3, h)), work
+    """X, lines and work for the largest layout; widths: regressors, lines of gradients, long lines."""
+    long = widths[2] + h + WIDTH
+    work = (lines(widths[1], h), lines(1, h)[0], np.empty(long), np.empty(long), np.empty(long))
+    return np.empty((widths[0], h)), lines(3, h), work
 
 
 @kernel
@@ -276,7 +289,7 @@ def step_many(
         Tick that could not be finished and the reason (call again from there), or n and `DONE`.
     """
     n, h = slots.shape[0], mean.shape[1]
-    X, lines, work = _scratch(widths, h)
+    X, three, work = _scratch(widths, h)
     g = np.empty(widths[1])
     none, nothing = np.empty(0), np.empty((0, 0))
     for i in range(first, n):
@@ -284,6 +297,8 @@ def step_many(
         lay = layouts[int(numbers[begins[slot] + at.LAYOUT])]
         row = numbers[begins[slot] : begins[slot] + lay[at.SIZE]]
         exog = now[i] if now.shape[0] > 0 else none
+        if i + 1 < n:
+            _call_for(numbers, begins[slots[i + 1]], lay[at.SIZE])
         while True:
             if lay[at.POINTS] > 0 and not buffered(row, lay, h):
                 return i, STALE
@@ -298,7 +313,7 @@ def step_many(
             missing[i] -= 1
         if lay[at.TERMS] > 0:
             _regressors_ahead(row, lay, sources, back, future[i] if future.shape[0] > 0 else nothing, X)
-        look_ahead(row, lay, pool, X, lines, work, reach, i, mean, lo, hi)
+        look_ahead(row, lay, pool, X, three, work, reach, i, mean, lo, hi)
     return n, DONE
 
 

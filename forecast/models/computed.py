@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
 import numpy as np
-import pandas as pd
 
 from forecast.errors import InputError, nearest
 from forecast.models.freq import Freq
@@ -24,6 +23,7 @@ from forecast.types import F64, I64, Bool
 # First value and number of values, as pandas counts them; the first is what the constant stands for.
 FIELDS: Final = {"hour": (0, 24), "dayofweek": (0, 7), "month": (1, 12)}
 _OF_PANDAS: Final = {"hour": "hour", "dayofweek": "day_of_week", "month": "month"}
+_NS_HOUR: Final = 3_600_000_000_000
 
 Pairs = tuple[tuple[float, int], ...]
 
@@ -189,10 +189,22 @@ def calendar_field(name: str, freq: Freq, start: I64, at: I64) -> I64:
     """
     if freq.is_int:
         raise InputError(f"calendar={name!r} needs dates, but the times are plain ints; use fourier={{...}}")
-    times = pd.DatetimeIndex(freq.times(start, at).ravel())
+    times = freq.times(start, at)
     if freq.tz is not None and not freq.wall:
-        times = times.tz_localize("UTC").tz_convert(freq.tz)
-    return np.asarray(getattr(times, _OF_PANDAS[name]), dtype=np.int64).reshape(at.shape)
+        return _field_in_zone(name, times, freq.tz)
+    if name == "hour":
+        return times // _NS_HOUR % 24
+    if name == "dayofweek":
+        return (times // (24 * _NS_HOUR) + 3) % 7  # 1970-01-01 was a Thursday
+    return times.astype("datetime64[ns]").astype("datetime64[M]").astype(np.int64) % 12 + 1
+
+
+def _field_in_zone(name: str, times: I64, tz: str) -> I64:
+    """Return the field of times in UTC, ns, by the clock of a zone."""
+    import pandas as pd  # only here: services, which forecast without zones, start without it
+
+    local = pd.DatetimeIndex(times.ravel()).tz_localize("UTC").tz_convert(tz)
+    return np.asarray(getattr(local, _OF_PANDAS[name]), dtype=np.int64).reshape(times.shape)
 
 
 def computed_values(name: str, freq: Freq, start: I64, positions: I64) -> F64:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from forecast.kernels import slot_rows as at
+from forecast.kernels.recursion import psi_rows
+from forecast.kernels.simd import WIDTH
 from forecast.kernels.slot_variance import whitening_rows
 from forecast.models.assemble import lagged_names
 from forecast.models.computed import is_computed
@@ -27,7 +29,7 @@ NOTHING_BUFFERED = -1e18
 # What tells shapes apart: these columns of a layout, then which regressors enter.
 _KEY = (
     at.LEVEL_COUNT, at.MA, at.WIDTH, at.SEASON, at.ORDER, at.LAG_COUNT, at.DIFFERENCES, at.COLUMNS,
-    at.REGRESSION, at.LOG, at.LEVEL, at.TREND, at.CERTAIN,
+    at.REGRESSION, at.LOG, at.LEVEL, at.TREND,
 )  # fmt: skip
 
 
@@ -53,8 +55,9 @@ class Layouts:
             self.known[name] = len(self.table)
             line = self._line(key)
             self.table = np.concatenate([self.table, line[None]])
-            rows = max(line[at.LEVEL_COUNT] + line[at.MA], line[at.COLUMNS], line[at.ORDER] + 1)
-            need = np.array([line[at.TERMS], rows, max(line[at.PAST], line[at.ORDER])])
+            rows = 1 + max(line[at.LEVEL_COUNT] + line[at.MA], line[at.COLUMNS], line[at.ORDER])
+            long = max(line[at.PAST], line[at.ORDER], line[at.LEVEL_COUNT], line[at.MA])
+            need = np.array([line[at.TERMS], rows, long])
             self.widths = np.maximum(self.widths, need)
         return self.known[name]
 
@@ -71,8 +74,10 @@ class Layouts:
         line[at.PAST] = line[at.WIDTH] if line[at.REGRESSION] and line[at.COLUMNS] else 0
         line[at.POINTS] = line[at.PAST] + 1 + self.horizon + CHUNK if buffers else 0
         M, count, m = line[at.LEVEL_COUNT] + line[at.MA], line[at.LAG_COUNT], line[at.COLUMNS]
+        steps = -(-self.horizon // WIDTH) * WIDTH
         sizes = {
-            at.LEVELS: M, at.A: M, at.PSI: self.horizon, at.SEASONAL: line[at.SEASON],
+            at.LEVELS: M, at.A: M, at.PSI: steps, at.XI: steps if line[at.MA] else 0,
+            at.SEASONAL: line[at.SEASON],
             at.WHITENING: triangle(count), at.LAGS: count if count < line[at.ORDER] else 0,
             at.F: line[at.DIFFERENCES], at.BETA: len(active), at.BUFFER: buffers * line[at.POINTS],
             at.TAIL: self.tail, at.CODES: m, at.COVARIANCE: triangle(m),
@@ -80,6 +85,8 @@ class Layouts:
         ends = np.cumsum([at.HEAD, *sizes.values()])
         line[list(sizes)] = ends[:-1]
         line[at.SIZE] = ends[-1]
+        if not line[at.MA]:
+            line[at.XI] = line[at.PSI]
         return line
 
 
@@ -154,7 +161,7 @@ class _Gathered:
             at.ORDER: np.where(lags, some.p, 0), at.LAG_COUNT: count,
             at.DIFFERENCES: np.where(lags, self.f_width, 0), at.COLUMNS: columns,
             at.REGRESSION: ~conditional, at.LOG: some.transform == Transform.LOG, at.LEVEL: level,
-            at.TREND: trend, at.CERTAIN: ~(level | trend | (count > 0) | (columns > 0)),
+            at.TREND: trend,
         }  # fmt: skip
         fixed = np.column_stack([parts[name] for name in _KEY]).astype(np.int64)
         return np.concatenate([fixed, (some.beta != 0).astype(np.int64)], axis=1)
@@ -177,11 +184,20 @@ class _Gathered:
         if q:
             out[:, line[at.LEVELS] + L : line[at.LEVELS] + L + q] = some.innovations[rows, :q]
             out[:, line[at.A] + L : line[at.A] + L + q] = run.b[rows, :q]
+            out[:, line[at.XI] : line[at.XI] + self.layouts.horizon] = self._without_ma(rows)
         if 0 < count < line[at.ORDER]:
             lags = np.nonzero(self.nonzero[rows])[1].reshape(len(rows), count)
             out[:, line[at.LAGS] : line[at.LAGS] + count] = lags + 1
         if line[at.COLUMNS]:
             self._write_covariances(line, rows, out)
+        return out
+
+    def _without_ma(self, rows: I64) -> F64:
+        """(k, h) response of some rows to a level, where psi is that to an innovation."""
+        run, k = self.run, len(rows)
+        out = np.empty((k, self.layouts.horizon))
+        a, width, none = run.a[rows], run.width[rows], np.zeros(k, np.int64)
+        psi_rows(a, width, np.zeros((k, 1)), none, out, 0, k)
         return out
 
     def _write_head(self, layout: int, rows: I64, out: F64) -> None:

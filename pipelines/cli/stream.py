@@ -81,6 +81,10 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     help="Steps that a late tick may lie behind the newest.",
 )
 @click.option(
+    "--session-timeout", type=click.FloatRange(0.5, 1800.0), default=10.0, show_default=True,
+    metavar="SECONDS", help="A worker that is silent for so long is taken for dead.",
+)  # fmt: skip
+@click.option(
     "--commit-interval-ms",
     type=click.IntRange(1, 60_000),
     default=100,
@@ -129,7 +133,7 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
 def command(as_json: bool, config: str | None, store: str | None, **asked: Any) -> None:  # noqa: ANN401  # options
     """Read ticks, fill gaps, forecast, write forecasts: none lost, none twice, whatever crashes.
 
-    Takes part in a group: start more of it, each with an --instance of its own, and they share the partitions.
+    Takes part in a group: start more of it, each with an --instance of its own, to share the partitions.
     Missing topics are made. SIGTERM and SIGINT end it in good order. Settings, such as who may enter Kafka,
     come from forecast.toml and FORECAST_* variables.
 
@@ -203,7 +207,7 @@ def _service_options(asked: dict[str, Any]) -> ServiceOptions:
 
     given = {name: asked[name] for name in _TOPICS if asked[name] is not None}
     return ServiceOptions(
-        Membership(asked["group"], asked["instance"], Delivery(asked["delivery"])),
+        Membership(asked["group"], asked["instance"], Delivery(asked["delivery"]), asked["session_timeout"]),
         topics_for(asked["ticks"], asked["forecasts"])._replace(**given),
         control=asked["control"],
         partitions=asked["partitions"],

@@ -64,8 +64,8 @@ class ChampionLoader:
             if champion is None or champion.row_version < control.row_version:
                 found = 0 if champion is None else champion.row_version
                 raise StoreError(
-                    f"the champion of {control.name!r} has row version {found} in the store, the message says "
-                    f"{control.row_version}: it is from elsewhere"
+                    f"the champion of {control.name!r} has row version {found} in the store, "
+                    f"the message says {control.row_version}: it is from elsewhere"
                 )
             version = champion.version.version
             if champion.row_version == control.row_version and version != control.version:

@@ -100,9 +100,11 @@ class Restorer:
             self._prepare(sorted(self._waiting)[:_SIDE_BY_SIDE])
         until = self.clock() + seconds
         self._finish()
-        while self._active and self.clock() < until:
+        while self._active:
             self._replay(until)
             self._finish()
+            if self.clock() >= until:
+                break
         whole, self._whole = self._whole, {}
         return whole
 

@@ -1,7 +1,7 @@
 """A file with the state of one partition: saves reading the changelog from its first record.
 
-Magic, length of the header (4 bytes), header (JSON), body. The body is pieces of: number of records and of bytes
-(8 bytes each), keys (n, 2), values (n, 2) (int64), bytes. Everything is little-endian.
+Magic, length of the header (4 bytes), header (JSON), body. The body is pieces of: number of records and of
+bytes (8 bytes each), keys (n, 2), values (n, 2) (int64), bytes. Everything is little-endian.
 A file that is not whole, not of this place, or not of this changelog is never used.
 """
 

@@ -1,4 +1,4 @@
-"""Another version of the model, while the service runs: announced on the control topic, loaded by a thread."""
+"""Another version of the model while the service runs: announced on the control topic, loaded by a thread."""
 
 from __future__ import annotations
 

@@ -138,6 +138,8 @@ class Worker:
         """How long a poll may wait: not beyond the next commit, not at all while states are restored."""
         if self.restorer.partitions:
             return 0.0
+        if not self._ready:  # partitions may come out of this poll, and are to be restored at once
+            return min(self.options.idle_wait_s, 0.05)
         if self.outbox.since is None:
             return self.options.idle_wait_s
         left = self.outbox.since + self.options.commit_interval_s - self.clock()

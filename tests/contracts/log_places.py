@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from pipelines.log import open_log
 from pipelines.log.embedded import EmbeddedLog
+from pipelines.log.kafka.client import kafka
 from pipelines.log.protocol import Delivery, Listener, Log, Member, Membership, Reader, Topic
 from pipelines.log.records import Batch, Headers, Partition, split
 
@@ -80,8 +81,6 @@ class KafkaPlace:
         return ["127.0.0.1:1", "no-such-host.invalid:9092"]
 
     def headers(self, partition: Partition) -> list[Headers]:
-        from pipelines.log.kafka.client import kafka
-
         consumer = kafka.KafkaConsumer(bootstrap_servers=self.bootstrap, isolation_level="read_committed")
         try:
             tp = kafka.TopicPartition(*partition)
@@ -96,8 +95,6 @@ class KafkaPlace:
             consumer.close()
 
     def forget(self, partition: Partition, before: int) -> None:
-        from pipelines.log.kafka.client import kafka
-
         admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap)
         try:
             admin.delete_records({kafka.TopicPartition(*partition): before})
@@ -198,6 +195,14 @@ def new_membership(**changes: Any) -> Membership:
     group = f"g-{uuid.uuid4().hex[:12]}"
     # 6 s is the shortest session that a broker allows.
     return replace(Membership(group, "worker-1", Delivery.EXACTLY_ONCE, session_timeout_s=6.0), **changes)
+
+
+def numbered(count: int, start: int = 0) -> list[tuple[bytes, bytes]]:
+    return [(b"key-%d" % (i % 3), b"value-%d" % i) for i in range(start, start + count)]
+
+
+def texts(records: Iterable[Record]) -> list[bytes | None]:
+    return [value for _, _, value in records]
 
 
 def rows(batch: Batch) -> list[Record]:

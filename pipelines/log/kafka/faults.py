@@ -52,7 +52,12 @@ def is_fencing(error: BaseException | None) -> bool:
 
 def is_lasting(error: BaseException) -> bool:
     """Tell whether the same work would fail again."""
-    return isinstance(error, tuple(_LASTING))
+    return isinstance(error, tuple(_LASTING)) or _has_bad_neighbour(error)
+
+
+def _has_bad_neighbour(error: BaseException) -> bool:
+    """Tell whether another record of the batch was refused: told in words only."""
+    return type(error) is errors.KafkaError and "invalid records" in str(error)
 
 
 def named(error: BaseException, log: str) -> LogError:
@@ -63,7 +68,7 @@ def named(error: BaseException, log: str) -> LogError:
     if is_fencing(error):
         return FencedError(f"{log}: another worker of the same name has taken this one's place ({detail})")
     for kind, message in _LASTING.items():
-        if isinstance(error, kind):
+        if isinstance(error, kind) or (kind is errors.InvalidRecordError and _has_bad_neighbour(error)):
             return LogError(f"{log} {message} ({detail})")
     if isinstance(error, errors.RetriableError | OSError):
         return LogError(f"{log} does not answer ({detail}); try again later", retriable=True)

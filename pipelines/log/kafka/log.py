@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from pipelines.log.kafka.blocks import best_send
 from pipelines.log.kafka.broker import Broker
 from pipelines.log.kafka.member import KafkaMember
-from pipelines.log.kafka.outbox import send_records
 from pipelines.log.kafka.reader import KafkaReader
 from pipelines.log.kafka.settings import knock, writing
 from pipelines.log.kafka.writer import KafkaWriter
@@ -35,6 +35,7 @@ class KafkaLog:
     def __init__(self, address: str, security: Security | None = None) -> None:
         knock(address)
         self._broker = Broker(address, security)
+        self._send = best_send()
 
     def make_topics(self, topics: Iterable[Topic]) -> None:
         self._broker.make(topics)
@@ -43,13 +44,13 @@ class KafkaLog:
         return self._broker.count(topic)
 
     def member(self, membership: Membership) -> KafkaMember:
-        return KafkaMember(self._broker, membership, send_records)
+        return KafkaMember(self._broker, membership, self._send)
 
     def reader(self) -> KafkaReader:
         return KafkaReader(self._broker)
 
     def writer(self, linger_ms: int = 5) -> KafkaWriter:
-        return KafkaWriter(self._broker, self._broker.settings | writing(linger_ms), send_records)
+        return KafkaWriter(self._broker, self._broker.settings | writing(linger_ms), self._send)
 
     def close(self) -> None:
         self._broker.close()

@@ -1,0 +1,163 @@
+"""Partitions that come, go and are lost in the middle of work."""
+
+from __future__ import annotations
+
+import pytest
+
+from pipelines.errors import StreamError
+from pipelines.log.records import Partition
+from pipelines.stream.service import run_service
+from pipelines.stream.stopping import Stop
+from tests.pipelines.stream.adding import TOPICS, AddingEngine, served
+from tests.pipelines.stream.faulty import FaultyLog, Plan
+from tests.pipelines.stream.sums import check, fill, options
+
+ONE = frozenset({Partition(TOPICS.ticks, 1)})
+
+
+class Scripted(FaultyLog):
+    """A log whose group takes and gives partition 1 at given polls."""
+
+    def __init__(self, log, script):
+        super().__init__(log, Plan())
+        self.script, self.polls = script, 0
+
+    def member(self, membership):
+        member = super().member(membership)
+        join, poll = member.end.join, member.end.poll
+
+        def joined(topics, listener):
+            self.listener = listener
+            join(topics, listener)
+
+        def polled(timeout_s, limit):
+            self.polls += 1
+            for what in self.script.get(self.polls, ()):
+                getattr(self.listener, what)(ONE)
+            return poll(timeout_s, limit)
+
+        member.end.join, member.end.poll = joined, polled
+        return member
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        {3: ["revoked"], 6: ["assigned"]},
+        {4: ["lost"], 6: ["assigned"]},
+        {4: ["lost", "assigned"]},
+        {4: ["revoked", "assigned"], 5: ["lost", "assigned"], 6: ["revoked", "assigned"]},
+        {n: ["lost", "assigned"] for n in range(3, 9)},
+        {2: ["revoked"], 4: ["assigned"]},
+        {n: ["revoked", "assigned"] for n in range(2, 9)},
+    ],
+)
+@pytest.mark.parametrize("commit_interval_s", [0.0, 0.02])
+def test_what_comes_back_is_restored_and_nothing_is_lost_or_twice(log, script, commit_interval_s):
+    expected, engine = fill(log), AddingEngine()
+    totals = run_service(
+        Scripted(log, script), engine, served(), options(commit_interval_s=commit_interval_s), Stop()
+    )
+    check(log, expected, engine)
+    assert totals.counts["rebalances"] == 1 + sum(map(len, script.values()))
+
+
+def test_a_lost_partition_aborts_the_transaction_that_knows_of_it(log):
+    expected, engine = fill(log), AddingEngine()
+    scripted = Scripted(log, {5: ["lost", "assigned"]})
+    totals = run_service(scripted, engine, served(), options(commit_interval_s=5.0, batch_limit=10), Stop())
+    check(log, expected, engine)
+    assert totals.counts["restored"] >= 4  # both at the start, both after the abort
+
+
+def test_a_rebalance_interrupts_a_restore(log, monkeypatch):
+    """Every slice is one record; the partition is taken away between two of them, and comes back."""
+    expected = fill(log, half=lambda: run_service(log, AddingEngine(), served(), options(), Stop()))
+    monkeypatch.setattr("pipelines.stream.restoring._SLICE_RECORDS", 1)
+    monkeypatch.setattr("pipelines.stream.worker._RESTORE_SLICE_S", 0.0)
+    engine = AddingEngine()
+    script = {3: ["revoked"], 5: ["assigned"], 6: ["lost"], 9: ["assigned"]}
+    run_service(Scripted(log, script), engine, served(), options(), Stop())
+    check(log, expected, engine)
+
+
+def test_the_end_of_a_changelog_that_is_a_marker_is_reached(log):
+    """The last changelog record of Kafka is a marker: no record ever has the offset before the end."""
+    expected = fill(log, half=lambda: run_service(log, AddingEngine(), served(), options(), Stop()))
+
+    class Marked(FaultyLog):
+        def reader(self):
+            reader = super().reader()
+            ends, positions = reader.end.ends, reader.end.positions
+            reader.end.ends = lambda places: {
+                at: end + (at.topic == TOPICS.state) for at, end in ends(places).items()
+            }
+            reader.end.positions = lambda: {
+                at: end + (end == ends([at])[at]) for at, end in positions().items()
+            }
+            return reader
+
+    engine = AddingEngine()
+    run_service(Marked(log, Plan()), engine, served(), options(), Stop())
+    check(log, expected, engine)
+
+
+def test_a_changelog_that_gives_nothing_is_an_error_in_the_end(log, monkeypatch):
+    monkeypatch.setattr("pipelines.stream.restoring._STALLED_S", 0.1)
+    fill(log)
+
+    class Stuck(FaultyLog):
+        def reader(self):
+            reader = super().reader()
+            ends = reader.end.ends
+            reader.end.ends = lambda places: {
+                at: end + 5 * (at.topic == TOPICS.state) for at, end in ends(places).items()
+            }
+            return reader
+
+    with pytest.raises(StreamError, match="gives nothing") as raised:
+        run_service(Stuck(log, Plan()), AddingEngine(), served(), options(), Stop())
+    assert raised.value.retriable
+
+
+def test_ticks_that_are_kept_no_longer_are_counted_and_passed_over(log):
+    fill(log, 10, half=lambda: run_service(log, AddingEngine(), served(), options(), Stop()))
+    log.forget(Partition(TOPICS.ticks, 1), 8)
+    totals = run_service(log, AddingEngine(), served(), options(), Stop())
+    assert totals.counts["skipped"] == 3
+    assert totals.counts["ticks"] == 5 + 2
+
+
+def forget_positions(log):
+    with log._file.writing() as connection:
+        connection.execute("DELETE FROM position")
+
+
+def test_positions_that_are_kept_no_longer_cost_a_second_look_and_no_second_forecast(log):
+    """The state knows which ticks it has seen."""
+    expected = fill(log, half=lambda: run_service(log, AddingEngine(), served(), options(), Stop()))
+    forget_positions(log)
+    engine = AddingEngine()
+    totals = run_service(log, engine, served(), options(), Stop())
+    forecasts, state, dead = expected
+    check(log, (forecasts, state, dead), engine, exactly=False)
+    assert totals.counts["replayed"] > 0
+
+
+def test_a_new_group_can_begin_with_the_next_tick(log):
+    from dataclasses import replace
+
+    fill(log)
+    totals = run_service(
+        log, AddingEngine(), served(), replace(options(), from_latest=True), Stop()
+    )  # fmt: skip
+    assert totals.counts["ticks"] == 0
+
+
+def test_a_position_beyond_the_end_stops_the_service(log):
+    fill(log)
+    run_service(log, AddingEngine(), served(), options(), Stop())
+    with log._file.writing() as connection:
+        connection.execute("UPDATE position SET next_offset = 1000")
+    with pytest.raises(StreamError, match="made anew"):
+        run_service(log, AddingEngine(), served(), options(), Stop())
