@@ -113,7 +113,7 @@ class Bank:
         for first in range(0, len(at), _BLOCK_ROWS):
             block = slice(first, first + _BLOCK_ROWS)
             some = take(self.records, at[block])
-            for _, which, made in gathered(some, self._layouts):
+            for which, made in gathered(some, self._layouts):
                 self._memory.put(slots[block][which], made)
             for i in some.state_cov:
                 self._memory.put_covariance(slots[block][i : i + 1], packed(some.state_cov[i]), self._layouts)

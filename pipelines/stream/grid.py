@@ -48,32 +48,25 @@ class Grid:
             return times
         return np.asarray((times if self.zone is None else self.zone.utc(times)) // NS_PER_MS)
 
-    def positions(self, times: I64, series: I64, start: I64, tolerance: float) -> I64:
+    def positions(self, times: I64, series: I64, table: I64, tolerance: float) -> I64:
         """(n,) nearest positions of times of the grid, `FAR` where that is farther than `tolerance` steps.
 
         Parameters
         ----------
         series
-            (n,) rows of `start`; below 0: none, the position is `FAR`.
+            (n,) rows of `table`; below 0: none, the position is `FAR`.
+        table
+            (rows, any) first the time of position 0.
         """
         out = np.empty(len(times), dtype=np.int64)
         if self.even:
-            fixed_positions(times, series, start, self.freq.grid.step, tolerance, out)
+            fixed_positions(times, series, table, self.freq.grid.step, tolerance, out)
             return out
         out[:] = FAR
         some = np.flatnonzero(series >= 0)
         if len(some):
-            out[some] = self._nearest(times[some], start[series[some]], tolerance)
+            out[some] = self._nearest(times[some], table[series[some], 0], tolerance)
         return out
-
-    def move(self, position: I64, old: I64, new: I64) -> I64:
-        """(n,) positions counted from times `new` of those counted from `old`; the nearest, where off."""
-        same = old == new
-        if same.all():
-            return position
-        times = self.freq.times(old, position)
-        moved = self.positions(times, np.arange(len(times)), new, 0.5)
-        return np.where(same, position, moved)
 
     def _nearest(self, times: I64, start: I64, tolerance: float) -> I64:
         try:
