@@ -81,10 +81,15 @@ def cpu_s(process):
 
 
 def python(module, *arguments, interpreter=sys.executable, log=None):
-    """Start a module of this repository in a process of its own; `log` is a file for what it says."""
+    """Start a module of this repository in a process of its own."""
+    return start([interpreter, "-m", module, *arguments], log)
+
+
+def start(command, log=None):
+    """Start a program; `log` is a file for what it says."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
-    command = [str(interpreter), "-m", module, *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log or subprocess.DEVNULL, stderr=log)
+    words = list(map(str, command))
+    return subprocess.Popen(words, cwd=ROOT, env=environment, stdout=log or subprocess.DEVNULL, stderr=log)
 
 
 def end(process, within_s=30.0):

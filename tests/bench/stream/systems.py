@@ -5,10 +5,13 @@ from __future__ import annotations
 import shutil
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.bench.stream import ground
 from tests.bench.stream.fleet import HORIZON, LEVEL
 
+# Beside the interpreter, as `make setup` installs it.
+FORECAST = Path(sys.executable).with_name("forecast")
 RIVALS = ground.ROOT / ".venv-rivals-stream" / "bin" / "python"
 CLIENTS = ("kafka-python", "confluent")
 DELIVERIES = ("at-least-once", "exactly-once")
@@ -25,13 +28,14 @@ class Worker:
     def name(self):
         return f"ours, {self.client}"
 
-    def start(self, place, ticks, forecasts, model=None, log=None, more=()):
-        return ground.python(
-            "pipelines.cli", "stream", "--model", model or place.model, "--log", "kafka",
-            "--bootstrap", place.cluster.bootstrap, "--client", self.client, "--ticks", ticks,
-            "--forecasts", forecasts, "--group", forecasts, "--instance", "worker-1",
-            "--delivery", self.delivery, "--horizon", HORIZON, "--level", LEVEL, *more, log=log,
-        )  # fmt: skip
+    def start(self, place, ticks, forecasts, log=None, more=()):
+        command = [
+            FORECAST, "stream", "--model", place.model, "--bootstrap", place.cluster.bootstrap,
+            "--client", self.client, "--ticks", ticks, "--forecasts", forecasts, "--group", forecasts,
+            "--instance", "worker-1", "--control", f"control-{forecasts}", "--delivery", self.delivery,
+            "--horizon", HORIZON, "--level", LEVEL, *more,
+        ]  # fmt: skip
+        return ground.start(command, log)
 
 
 @dataclass(frozen=True)
