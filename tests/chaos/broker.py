@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.admin import KafkaAdminClient, NewTopic, TransactionState
-from kafka.errors import CoordinatorNotAvailableError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+T = TypeVar("T")
+
+# Coordinators move, and begin slowly.
+_PATIENCE_S = 30.0
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask again while the answer is that somebody is not ready yet."""
+    ends = time.monotonic() + _PATIENCE_S
+    while True:
+        try:
+            return ask()
+        except KafkaError as error:
+            if not error.retriable or time.monotonic() > ends:
+                raise
+            time.sleep(0.2)
 
 
 @dataclass(slots=True)
@@ -28,10 +48,16 @@ class Broker:
 
     def open_transactions(self, part_of_id: str) -> list[str]:
         """Return the transactional ids with this in them whose transaction is open right now."""
-        listed = [one for found in self._admin.list_transactions().values() for one in found]
+        every = _patiently(self._admin.list_transactions)
+        listed = [one for found in every.values() for one in found]
         ids = [one.transactional_id for one in listed if part_of_id in one.transactional_id]
-        described = self._admin.describe_transactions(ids) if ids else {}
+        described = _patiently(lambda: self._admin.describe_transactions(ids)) if ids else {}
         return [name for name, one in described.items() if one.state is TransactionState.ONGOING]
+
+    def knows(self, part_of_id: str) -> bool:
+        """Return whether a producer with this in its transactional id was ever here."""
+        every = _patiently(self._admin.list_transactions)
+        return any(part_of_id in one.transactional_id for found in every.values() for one in found)
 
     def ends(self, topic: str) -> dict[int, int]:
         """Return the ends of a topic's partitions, open transactions included."""
@@ -47,10 +73,7 @@ class Broker:
 
     def committed(self, group: str, topic: str) -> dict[int, int]:
         """Return the positions that a group has committed."""
-        try:
-            offsets = self._admin.list_group_offsets({group: None})[group]
-        except CoordinatorNotAvailableError:  # no group was ever there
-            return {}
+        offsets = _patiently(lambda: self._admin.list_group_offsets({group: None})[group])
         return {place.partition: at.offset for place, at in offsets.items() if place.topic == topic}
 
     def close(self) -> None:
