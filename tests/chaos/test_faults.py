@@ -176,6 +176,8 @@ def _partition(key, rig):
     return (murmur2(key) & 0x7FFFFFFF) % rig.setup.partitions
 
 
+# What kafka-python leaves of connections to brokers that are gone.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_brokers_that_go_and_come_back_under_load(make_rig, kafka_cluster):
     cluster = kafka_cluster(3)
     rig = make_rig(cluster.bootstrap, replace(SMALL, copies=3))
