@@ -12,6 +12,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ forecast (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
+# They run side by side: tests/test_readme_stream.py.
+STREAMING = ("stream", "produce", "tail")
 DECODING = re.findall(r"^\$ python -m decoding (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
 
 
@@ -47,7 +49,7 @@ def test_commands_run_as_written_one_after_another(room, monkeypatch):
     monkeypatch.chdir(folder)
     scope["df"].to_csv("sales.csv", index=False)
     for line in COMMANDS:
-        if line.startswith(("demo", "warm")):
+        if line.startswith(("demo", "warm", *STREAMING)):
             continue
         result = CliRunner().invoke(main, line.split())
         assert result.exit_code == 0, f"{line}: {result.output}"

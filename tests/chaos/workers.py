@@ -35,9 +35,9 @@ class Job:
         """Return the command line of a worker."""
         levels = [word for level in self.levels for word in ("--level", f"{level:g}")]
         return [
-            *_FORECAST, "stream", "--model", str(self.model), "--bootstrap", self.bootstrap, "--ticks", self.ticks,
-            "--forecasts", self.forecasts, "--group", self.group, "--instance", instance,
-            "--delivery", self.delivery, "--horizon", str(self.horizon), *levels,
+            *_FORECAST, "stream", "--model", str(self.model), "--bootstrap", self.bootstrap,
+            "--ticks", self.ticks, "--forecasts", self.forecasts, "--group", self.group,
+            "--instance", instance, "--delivery", self.delivery, "--horizon", str(self.horizon), *levels,
             "--session-timeout", f"{self.session_s:g}", "--log-format", "json", *self.more, *more,
         ]  # fmt: skip
 
