@@ -123,7 +123,7 @@ def main():
         for _ in range(args.rounds):
             round_of(place, args, systems, found)
     lines = list(lines_of(found))
-    lines += judged(lines)
+    lines += list(judged(lines))
     columns = [
         ("what", "", ""), ("delivery", "", ""), ("case", "", ""), ("cpu_us", "CPU us/tick", ".2f"),
         ("limit", "limit", ".0f"), ("ratio", "ratio", ".1f"), ("wall_rate", "ticks/s", ",.0f"),
