@@ -48,7 +48,7 @@ def backlog(place, process, forecasts, warm, total, limit_s):
         check(process)
         time.sleep(ground.SAMPLE_S)
         last = sample()
-    wall, cpu, broker, n = last - first
+    wall, cpu, broker, n = (last - first).tolist()
     return {"wall_rate": n / wall, "cpu_us": 1e6 * cpu / n, "broker_us": 1e6 * broker / n, "ticks": int(n)}
 
 
@@ -69,7 +69,7 @@ def at_rate(place, process, ticks, forecasts, first, rate, seconds):
     before = np.array([cpu_s(worker), cpu_s(place.broker)])
     ended_well(feeder)
     watcher.wait()
-    cpu, broker = np.array([cpu_s(worker), cpu_s(place.broker)]) - before
+    cpu, broker = (np.array([cpu_s(worker), cpu_s(place.broker)]) - before).tolist()
     found = latencies(np.load(sent), np.load(came))
     return {
         "rate": rate, "ticks": count, "cpu_us": 1e6 * cpu / count, "broker_us": 1e6 * broker / count,
