@@ -102,6 +102,23 @@ def _bank(df: pd.DataFrame) -> object:
     return arma.step(arma.add([0]), [0], [1.0])
 
 
+def _stream(df: pd.DataFrame) -> object:
+    """Engine of the streaming service; nothing where its extra is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("msgspec") is None:
+        return None
+    import forecast as fc
+    from pipelines.stream.options import StreamOptions
+    from pipelines.stream.served import serve
+    from pipelines.stream.warmth import warm_engine
+
+    served = serve(fc.fit(df[df["unique_id"] != "b"], fc.AR(lags=2), freq="MS").records[0])
+    for options in (StreamOptions(), StreamOptions(grace=2)):
+        warm_engine(served, options)
+    return None
+
+
 STEPS: Final[dict[str, Callable[[pd.DataFrame], object]]] = {
     "burg": _fit('AR {"lags": "aic", "max_lags": 4}'),
     "ols": _fit('AR {"lags": "aic", "max_lags": 4, "method": "ols"}'),
@@ -114,4 +131,5 @@ STEPS: Final[dict[str, Callable[[pd.DataFrame], object]]] = {
     "baselines": _fit("Naive", "Drift", 'SeasonalNaive {"season_length": 4}'),
     "bank": _bank,
     "everything else": _rest,
+    "stream": _stream,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pipelines.demo.run import Outcome
+    from pipelines.demo.streaming import Streamed
 
 
 @click.command("demo", short_help="Check, fit, backtest and forecast real data; write pictures.")
@@ -28,16 +30,23 @@ def command(out: str, as_json: bool) -> None:
     """Train six real data sets: check, fit, backtest, forecast, register, log; write pictures and forecasts.
 
     The data ship inside statsmodels: CO2 (with its gaps), sunspots, El Nino, the Nile, US macro data (with
-    regressors), electrical equipment. The last points of each are held out and forecast.
+    regressors), electrical equipment. The last points of each are held out and forecast. Then CO2 once
+    more, as a stream of ticks through an embedded log.
     """
+    from pipelines.demo.streaming import run_stream
+
     folder = Path(out)
     if as_json:
-        show_json([_plain(outcome) for outcome in run_demo(folder)])
+        found: list[dict[str, object]] = [_plain(outcome) for outcome in run_demo(folder)]
+        show_json([*found, {"streamed": asdict(run_stream(folder / "stream"))}])
         return
     console = Console()
     with console.status("reading") as status:
         outcomes = run_demo(folder, lambda name: status.update(f"{name}: check, backtest, fit, forecast"))
+        status.update("co2: streaming")
+        streamed = run_stream(folder / "stream")
     _print(console, outcomes, folder)
+    _tell_stream(streamed)
 
 
 def _print(console: Console, outcomes: Sequence[Outcome], folder: Path) -> None:
@@ -96,6 +105,16 @@ def _tell_where(outcomes: Sequence[Outcome], folder: Path) -> None:
     click.echo("\nCompare the runs, or open MLflow in a browser:")
     click.echo(f"  forecast compare elnino --tracking {room.tracking_uri}")
     click.echo(f"  mlflow ui --backend-store-uri {room.tracking_uri}")
+
+
+def _tell_stream(streamed: Streamed) -> None:
+    click.echo(
+        f"\nThe same as a stream, through an embedded log: {streamed.ticks:,} weeks of {streamed.data}, and "
+        f"{streamed.imputed} missing ones filled;\n{streamed.forecasts:,} forecasts, each once, in "
+        f"{streamed.seconds:.1f} s. One week ahead: mean absolute error {streamed.error:.2f} "
+        f"(last value: {streamed.naive_error:.2f}), {streamed.coverage:.0%} inside 95 %."
+    )
+    click.echo(f"  forecast tail --log {streamed.log} --from start --no-follow")
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,19 +13,6 @@ if TYPE_CHECKING:
     from pipelines.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-def place(command: F) -> F:
-    """Add ``--bootstrap`` and ``--log``, of which one must be given."""
-    for option in (
-        click.option(
-            "--log", "log_file", metavar="FILE", type=click.Path(dir_okay=False),
-            help="Embedded log: a SQLite file, made if it is not there.",
-        ),
-        click.option("--bootstrap", metavar="HOST:PORT,...", help="Brokers of Kafka."),
-    ):  # fmt: skip
-        command = option(command)
-    return command
 
 
 def service(command: F) -> F:
@@ -45,6 +32,18 @@ def service(command: F) -> F:
     return command
 
 
+config = click.option(
+    "--config", type=click.Path(dir_okay=False), help="Settings; forecast.toml if left out."
+)
+
+
+def settings_of(where: Mapping[str, str | None]) -> Settings:
+    """Return the settings, with what the options say."""
+    from pipelines.settings import load_settings
+
+    return load_settings(where["config"], kafka_client=where["client"])
+
+
 def service_address(settings: Settings, log: str | None, bootstrap: str | None) -> str:
     """Return the address of a service's log; wrong usage where nothing says where it is."""
     from pipelines.log import EMBEDDED
@@ -60,35 +59,12 @@ def service_address(settings: Settings, log: str | None, bootstrap: str | None) 
 
 
 @contextmanager
-def connected(settings: Settings, asked: dict[str, Any]) -> Iterator[Log]:
+def connected(settings: Settings, asked: Mapping[str, Any]) -> Iterator[Log]:
     """Open a service's log, and close it with the block."""
     from pipelines.log import open_log
 
     address = service_address(settings, asked["log_file"], asked["bootstrap"])
     log = open_log(address, security=settings.security(), client=settings.kafka_client)
-    try:
-        yield log
-    finally:
-        log.close()
-
-
-def address_of(bootstrap: str | None, log_file: str | None) -> str:
-    """Return the address of the log, as `open_log` takes it; wrong usage unless one of both is given."""
-    from pipelines.log import EMBEDDED
-
-    if bootstrap is not None and log_file is None:
-        return bootstrap
-    if log_file is not None and bootstrap is None:
-        return f"{EMBEDDED}{log_file}"
-    raise click.UsageError("say where the log is: --bootstrap HOST:PORT of Kafka, or --log FILE, not both")
-
-
-@contextmanager
-def opened(address: str) -> Iterator[Log]:
-    """Open a log, and close it with the block."""
-    from pipelines.log import open_log
-
-    log = open_log(address)
     try:
         yield log
     finally:

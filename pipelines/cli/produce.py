@@ -14,6 +14,7 @@ from pipelines.cli.show import show_json, show_progress
 from pipelines.cli.stopping import asked_to_stop
 
 if TYPE_CHECKING:
+    from pipelines.log.protocol import Log
     from pipelines.replay import Pace, Sent, TickTable
 
 
@@ -31,7 +32,7 @@ def _speed(_: click.Context, __: click.Parameter, text: str) -> float | None:
 
 @click.command("produce", short_help="Replay a file as ticks to Kafka, or to an embedded log.")
 @click.argument("input", type=click.Path(dir_okay=False))
-@log_options.place
+@log_options.service
 @click.option("--topic", default="ticks", show_default=True, help="Topic of ticks.")
 @click.option(
     "--partitions", type=click.IntRange(1, 10_000), default=4, show_default=True,
@@ -50,12 +51,11 @@ def _speed(_: click.Context, __: click.Parameter, text: str) -> float | None:
 @click.option("--target-col", default="y", show_default=True, help="Column of values.")
 @click.option("--time-col", default="ds", show_default=True, help="Column of times.")
 @click.option("--id-col", default="unique_id", show_default=True, help="Column of series ids.")
+@log_options.config
 @options.log_format
 @options.as_json
 def command(
     input: str,
-    bootstrap: str | None,
-    log_file: str | None,
     topic: str,
     partitions: int,
     speed: float | None,
@@ -67,17 +67,22 @@ def command(
     time_col: str,
     id_col: str,
     as_json: bool,
+    **where: str | None,
 ) -> None:
     """Send the rows of INPUT, a CSV or Parquet file, as ticks in the order of their times.
 
     Each goes to the partition that its series has with every producer of Kafka. An empty value is sent as
     null, a gap that is known. Every row is checked before the first one is sent. Naive times are UTC.
+
+    Exit codes: 0 all is sent; 1 failed; 2 wrong usage; 75 failed, try again later; 130 stopped before the
+    last tick.
     """
     from pipelines.replay import Names, Pace, read_ticks
 
     if exog and no_exog:
         raise click.UsageError("--exog and --no-exog do not go together")
-    address = log_options.address_of(bootstrap, log_file)
+    settings = log_options.settings_of(where)
+    log_options.service_address(settings, where["log_file"], where["bootstrap"])  # before all rows are read
     pace = Pace(speed, rate)
     chosen = exog if exog or no_exog else None
     ticks = read_ticks(input, Names(id_col, time_col, target_col, chosen))
@@ -85,21 +90,21 @@ def command(
         tell(f"note: column {name!r} holds no numbers, and is left out")
     if limit is not None:
         ticks = ticks.first(limit)
-    sent = _send(address, topic, partitions, ticks, pace)
+    with log_options.connected(settings, where) as log:
+        sent = _send(log, topic, partitions, ticks, pace)
     show_json({"topic": topic, **asdict(sent)}) if as_json else _print(topic, sent)
     if sent.ticks < sent.total:
         tell(f"stopped: {sent.total - sent.ticks} ticks were not sent", logging.ERROR)
         click.get_current_context().exit(130)
 
 
-def _send(address: str, topic: str, partitions: int, ticks: TickTable, pace: Pace) -> Sent:
+def _send(log: Log, topic: str, partitions: int, ticks: TickTable, pace: Pace) -> Sent:
     from pipelines.log.protocol import Topic
     from pipelines.replay import replay
 
-    with log_options.opened(address) as log, asked_to_stop() as stopping:
+    with asked_to_stop() as stopping, show_progress(len(ticks), "ticks") as bar:
         log.make_topics([Topic(topic, partitions)])
-        with show_progress(len(ticks), "ticks") as bar:
-            return replay(log, topic, ticks, pace, stopping, bar.update)
+        return replay(log, topic, ticks, pace, stopping, bar.update)
 
 
 def _print(topic: str, sent: Sent) -> None:

@@ -26,7 +26,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @click.command("tail", short_help="Print the forecast stream, as it comes.")
-@log_options.place
+@log_options.service
 @click.option("--topic", default="forecasts", show_default=True, help="Topic of forecasts.")
 @click.option(
     "--from", "start", type=click.Choice(["start", "end"]), default="end", show_default=True,
@@ -37,11 +37,10 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 @click.option("--no-follow", is_flag=True, help="Stop at the end instead of waiting.")
 @click.option("--bars/--no-bars", default=True, show_default=True, help="Draw the path.")
 @click.option("--int-times", is_flag=True, help="Times are plain numbers, as of a yearly series of ints.")
+@log_options.config
 @options.log_format
 @options.as_json
 def command(
-    bootstrap: str | None,
-    log_file: str | None,
     topic: str,
     start: Literal["start", "end"],
     series: tuple[str, ...],
@@ -50,6 +49,7 @@ def command(
     bars: bool,
     int_times: bool,
     as_json: bool,
+    **where: str | None,
 ) -> None:
     """Print forecasts, a line each: time, series, next value with its widest band, path, surprise, model.
 
@@ -62,9 +62,8 @@ def command(
     def line(forecast: Forecast) -> str:
         return encode_forecast(forecast).decode() if as_json else _line(forecast, bars, int_times)
 
-    address = log_options.address_of(bootstrap, log_file)
     with (
-        log_options.opened(address) as log,
+        log_options.connected(log_options.settings_of(where), where) as log,
         ForecastStream(
             log, topic, start=start, follow=not no_follow, series=series or None, recent=0
         ) as stream,

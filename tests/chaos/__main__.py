@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
+from tests.chaos.rig import Setup
 from tests.chaos.rounds import Chaos, Plan
 from tests.services.kafka.cluster import kafka
 from tests.services.kafka.jars import missing
@@ -20,16 +21,17 @@ def main() -> int:
     standard = Plan()
     parser.add_argument("--rounds", type=int, default=standard.rounds, help="kills")
     parser.add_argument("--minutes", type=float, default=standard.minutes, help="time for everything")
-    parser.add_argument("--seed", type=int, default=standard.seed)
-    parser.add_argument("--rate", type=float, default=standard.rate, help="ticks a second")
-    parser.add_argument("--series", type=int, default=standard.n_series)
+    parser.add_argument("--seed", type=int, default=standard.setup.seed)
+    parser.add_argument("--rate", type=float, default=standard.setup.rate, help="ticks a second")
+    parser.add_argument("--series", type=int, default=standard.setup.n_series)
     parser.add_argument("--json", type=Path, help="write the result to this file")
     parser.add_argument("--keep", type=Path, help="folder for logs and topics, which is not deleted")
     asked = parser.parse_args()
     if reason := missing():
         print(f"chaos: {reason}", file=sys.stderr)
         return 1
-    plan = Plan(asked.rounds, asked.minutes, asked.seed, n_series=asked.series, rate=asked.rate)
+    setup = Setup(seed=asked.seed, n_series=asked.series, rate=asked.rate)
+    plan = Plan(asked.rounds, asked.minutes, setup=setup)
     with contextlib.ExitStack() as open_:
         folder = asked.keep or Path(open_.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
         folder.mkdir(parents=True, exist_ok=True)

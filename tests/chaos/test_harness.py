@@ -8,7 +8,7 @@ from kafka import KafkaProducer
 from tests.chaos.broker import Broker
 from tests.chaos.feeding import Feeder, Message, messages
 from tests.chaos.records import read_topic
-from tests.chaos.rounds import copy
+from tests.chaos.rig import copy
 
 pytestmark = [pytest.mark.stream, pytest.mark.slow]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,7 +11,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-_FORECAST = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+# Another build of the service, as that of a wheel: CHAOS_COMMAND="/elsewhere/bin/forecast".
+_HERE = [sys.executable, "-c", "from pipelines.cli import main; main()"]
+_FORECAST = shlex.split(os.environ.get("CHAOS_COMMAND", "")) or _HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +35,7 @@ class Job:
         """Return the command line of a worker."""
         levels = [word for level in self.levels for word in ("--level", f"{level:g}")]
         return [
-            *_FORECAST, "stream", str(self.model), "--bootstrap", self.bootstrap, "--ticks", self.ticks,
+            *_FORECAST, "stream", "--model", str(self.model), "--bootstrap", self.bootstrap, "--ticks", self.ticks,
             "--forecasts", self.forecasts, "--group", self.group, "--instance", instance,
             "--delivery", self.delivery, "--horizon", str(self.horizon), *levels,
             "--session-timeout", f"{self.session_s:g}", "--log-format", "json", *self.more, *more,

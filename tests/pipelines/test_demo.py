@@ -13,6 +13,7 @@ from pipelines.cli import main
 from pipelines.demo import pictures
 from pipelines.demo.datasets import DATASETS
 from pipelines.demo.run import Room, run_dataset
+from pipelines.demo.streaming import run_stream
 
 pytestmark = pytest.mark.slow
 
@@ -62,3 +63,20 @@ def test_the_demo_tells_where_everything_is(tmp_path, monkeypatch):
     assert "forecast.png" in result.output
     as_json = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--json"])
     assert json.loads(as_json.stdout)[0]["data"] == "sunspots"
+    assert "as a stream" in result.output
+    assert json.loads(as_json.stdout)[-1]["streamed"]["forecasts"] > 2000
+
+
+def test_a_real_series_with_gaps_streams_through_the_embedded_log(tmp_path):
+    whole = DATASETS[0].read().iloc[208:]
+    streamed = run_stream(tmp_path / "stream")
+    assert streamed.ticks == streamed.forecasts == whole["y"].notna().sum()
+    assert streamed.imputed == whole["y"].isna().sum() > 20
+    assert streamed.error < streamed.naive_error
+    assert 0.9 < streamed.coverage < 1.0
+    again = run_stream(tmp_path / "stream")  # over what it left
+    assert again.error == streamed.error
+    shown = CliRunner().invoke(
+        main, ["tail", "--log", streamed.log, "--from", "start", "--no-follow", "--limit", "3"]
+    )
+    assert len(shown.stdout.splitlines()) == 3, shown.output

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
 
-from kafka import ConsumerRebalanceListener
-
+from pipelines.log.kafka.client import kafka
 from pipelines.log.kafka.reading import ours
 from pipelines.log.records import Partition
 
@@ -31,7 +30,7 @@ class NewsError(Exception):
     """Ends a poll: there is news."""
 
 
-class News(ConsumerRebalanceListener):  # type: ignore[misc]  # a client without types
+class News(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # a client without types
     """Listener of the client; what it heard is in `heard`, in order."""
 
     def __init__(self) -> None:
@@ -67,3 +66,15 @@ def keep_joining(consumer: Any) -> None:  # noqa: ANN401  # a client without typ
     coordinator: Any = getattr(consumer, "_coordinator", None)
     if getattr(coordinator, "_join_task", None) is not None and not coordinator.need_rejoin():
         coordinator.request_rejoin()
+
+
+def forget_answers(consumer: Any) -> None:  # noqa: ANN401  # a client without types
+    """Have the next question for committed positions put to the brokers.
+
+    The client keeps a question that was given up, and hands its answer to the next who asks for the same
+    partitions, however much later (3.0.12): a position from before the last commit.
+    """
+    coordinator: Any = getattr(consumer, "_coordinator", None)
+    kept: dict[object, object] | None = getattr(coordinator, "_offset_fetch_futures", None)
+    if kept is not None:
+        kept.clear()

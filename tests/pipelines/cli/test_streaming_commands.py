@@ -91,7 +91,7 @@ def test_produce_names_a_bad_row_and_sends_nothing(csv, tmp_path):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--log", "l", "--bootstrap", "h:1"), "not both"),
+        (("--log", "l", "--bootstrap", "h:1"), "--bootstrap is for Kafka"),
         ((), "say where the log is"),
         (("--log", "l", "--speed", "fast"), "neither a positive number nor max"),
         (("--log", "l", "--speed", "-1"), "neither a positive number nor max"),

@@ -17,7 +17,7 @@ import pytest
 
 from pipelines.log import open_log
 from pipelines.log.protocol import Delivery, Membership
-from pipelines.log.records import Partition, make_block
+from pipelines.log.records import Partition, make_batch, make_block
 from pipelines.stream.engine import Engine
 from pipelines.stream.loading import load_folder
 from pipelines.stream.options import StreamOptions
@@ -249,3 +249,34 @@ def test_on_a_real_kafka_too(kafka_address, model, ticks, delivery):
         assert faults == {}, told
     finally:
         world.log.close()
+
+
+def test_a_swap_before_a_crash_and_after_it_lead_to_the_same(world, tmp_path):
+    """Hence the states of a partition need not be written anew when the model changes."""
+    other = load_folder(make_model(tmp_path / "other", 7, 2))
+    world.produce(0, 100)
+    world.run()
+    reader = world.log.reader()
+    places = [Partition(world.topics.state, n) for n in range(PARTITIONS)]
+    reader.assign(dict.fromkeys(places))
+    changelog = []
+    while any(reader.positions()[at] < end for at, end in reader.ends(places).items()):
+        changelog += reader.poll(1.0, 10_000)
+    reader.close()
+    before, after = world.engine(), Engine(other, StreamOptions(horizon=H, levels=LEVELS), world.topics)
+    for engine in (before, after):
+        for number in range(PARTITIONS):
+            engine.open(number)
+        for batch in changelog:
+            engine.restore(batch.partition.number, batch)
+    before.swap(other)
+    for number in range(PARTITIONS):
+        rest = [(one.key, one.value) for one in world.ticks[number][100:]]
+        batch = make_batch(
+            Partition(world.topics.ticks, number), range(100, 100 + len(rest)), [0] * len(rest), rest, 0
+        )
+        one, two = before.process(batch), after.process(batch)
+        assert one.counts == two.counts
+        assert one.counts.forecasts > 0
+        for mine, theirs in zip(one.blocks, two.blocks, strict=True):
+            assert mine.data.tobytes() == theirs.data.tobytes()
