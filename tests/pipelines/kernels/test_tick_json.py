@@ -45,7 +45,7 @@ ids = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=1, ma
 def test_it_reads_what_the_wire_writes(name, ts_ms, value):
     message = encode_tick(Tick(series_id=name, ts_ms=ts_ms, value=value, v=1))
     read_it = agrees(message)
-    short = value is None or len(repr(abs(value)).replace(".", "")) <= 15 and "e" not in repr(value)
+    short = value is None or (len(repr(abs(value)).replace(".", "")) <= 15 and "e" not in repr(value))
     assert read_it or not short or '"' in name or "\\" in name
 
 
@@ -84,8 +84,8 @@ def test_nor_is_a_cut_or_stuffed_one(cut, stuffing, rest):
 
 @pytest.mark.parametrize(
     "value",
-    [b"01", b"-", b"1.", b".5", b"1e5", b"NaN", b"nul", b"nulls", b"1234567890123456", b"+1", b"1 ", b"true", b"--1",
-     b"0.1234567890123456", b'"1"', b"-01", b"", b"12.34.5"],
+    [b"01", b"-", b"1.", b".5", b"1e5", b"NaN", b"nul", b"nulls", b"1234567890123456", b"+1", b"1 ", b"true",
+     b"--1", b"0.1234567890123456", b'"1"', b"-01", b"", b"12.34.5"],
 )  # fmt: skip
 def test_what_it_cannot_read_it_leaves(value):
     assert not read([b'{"series_id":"s","ts_ms":5,"value":%s,"v":1}' % value])[0][0]
