@@ -107,16 +107,15 @@ class Settings(BaseSettings):
         """Return how a client of Kafka proves who it is; `SettingsError` where something is missing."""
         from pipelines.log.security import Security
 
-        password, key_password = self.kafka_password, self.kafka_key_password
         return Security(
             self.kafka_protocol,
             self.kafka_mechanism,
             self.kafka_username,
-            password and password.get_secret_value(),
+            _open(self.kafka_password),
             self.kafka_ca_file,
             self.kafka_cert_file,
             self.kafka_key_file,
-            key_password and key_password.get_secret_value(),
+            _open(self.kafka_key_password),
             self.kafka_check_hostname,
         )
 
@@ -179,6 +178,10 @@ def with_password(url: str, password: SecretStr | None) -> str:
         url,
         count=1,
     )
+
+
+def _open(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:
