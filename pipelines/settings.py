@@ -111,11 +111,11 @@ class Settings(BaseSettings):
             self.kafka_protocol,
             self.kafka_mechanism,
             self.kafka_username,
-            _revealed(self.kafka_password),
+            _open(self.kafka_password),
             self.kafka_ca_file,
             self.kafka_cert_file,
             self.kafka_key_file,
-            _revealed(self.kafka_key_password),
+            _open(self.kafka_key_password),
             self.kafka_check_hostname,
         )
 
@@ -123,10 +123,6 @@ class Settings(BaseSettings):
         """Pairs for `repr`, without passwords."""
         for name, value in super().__repr_args__():
             yield name, masked(value) if isinstance(value, str) else value
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
 
 
 def load_settings(
@@ -182,6 +178,10 @@ def with_password(url: str, password: SecretStr | None) -> str:
         url,
         count=1,
     )
+
+
+def _open(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:
