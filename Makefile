@@ -14,9 +14,10 @@ WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
 CORE_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_core_*.py))
+STREAM_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_stream_*.py))
 OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
-.PHONY: test-decoding rivals-decoding bench-decoding
+.PHONY: test-decoding rivals-decoding bench-decoding rivals-stream bench-stream
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
   test-ops test-stream chaos kafka-up kafka-down rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
@@ -113,6 +114,20 @@ rivals-decoding: $(RIVALS_DECODING)/rivals.stamp ## What decoding is measured ag
 
 bench-decoding: rivals-decoding bench_decoding ## Decoding against its rivals and its floors
 
+RIVALS_STREAM := .venv-rivals-stream
+
+$(RIVALS_STREAM)/rivals.stamp: requirements/rivals-stream.txt | $(VENV)/dev.stamp
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(RIVALS_STREAM)
+	$(BIN)/uv pip install --quiet --python $(RIVALS_STREAM)/bin/python -r requirements/rivals-stream.txt
+	@touch $@
+
+rivals-stream: $(RIVALS_STREAM)/rivals.stamp ## What the streaming service is measured against
+
+# One after another, also under `make -j`: each has both cores. Ten million ticks write gigabytes.
+bench-stream: setup rivals-stream ## The streaming service against its rivals and its floors (STEADY=1: memory too)
+	@failed=0; for each in $(if $(STEADY),$(STREAM_BENCHES),$(filter-out bench_stream_memory,$(STREAM_BENCHES))); do \
+	  $(MAKE) --no-print-directory $$each || failed=1; done; exit $$failed
+
 RIVALS := .venv-rivals
 
 $(RIVALS)/rivals.stamp: requirements/rivals.txt | $(VENV)/dev.stamp
@@ -125,7 +140,7 @@ rivals: $(RIVALS)/rivals.stamp ## The libraries that the benchmarks are measured
 bench-core: setup rivals ## The numeric core against the rivals, one JSON each in bench-results/
 	@failed=0; for each in $(CORE_BENCHES); do $(MAKE) --no-print-directory $$each || failed=1; done; exit $$failed
 
-bench: $(filter-out $(CORE_BENCHES) bench_decoding,$(BENCHES)) ## Every benchmark without rivals of its own, one JSON each in bench-results/
+bench: $(filter-out $(CORE_BENCHES) $(STREAM_BENCHES) bench_decoding,$(BENCHES)) ## Every benchmark without rivals of its own, one JSON each in bench-results/
 
 $(BENCHES): setup
 	@mkdir -p bench-results

@@ -88,6 +88,37 @@ def _rest(df: pd.DataFrame) -> object:
     return fc.evaluate(cv)
 
 
+def _bank(df: pd.DataFrame) -> object:
+    import forecast as fc
+    from forecast import online
+
+    fitted = fc.fit(df[df["unique_id"] == "a"], model=fc.AR(lags=2), freq="MS")
+    bank = online.Bank(fitted.records[0], 2)
+    slots = bank.add([0] * 100)  # so many gaps at once need more room than there is
+    bank.step(slots, [1] * 100, [float("nan")] * 100)
+    bank.advance(slots[:1], [[1.0]])
+    bank.load(slots, *bank.dump(slots))
+    arma = online.Bank(fc.fit(df, model=fc.ARIMA((0, 0, 1)), freq="MS").records[0], 2)
+    return arma.step(arma.add([0]), [0], [1.0])
+
+
+def _stream(df: pd.DataFrame) -> object:
+    """Engine of the streaming service; nothing where its extra is not installed."""
+    from importlib.util import find_spec
+
+    if find_spec("msgspec") is None:
+        return None
+    import forecast as fc
+    from pipelines.stream.options import StreamOptions
+    from pipelines.stream.served import serve
+    from pipelines.stream.warmth import warm_engine
+
+    served = serve(fc.fit(df[df["unique_id"] != "b"], fc.AR(lags=2), freq="MS").records[0])
+    for options in (StreamOptions(), StreamOptions(grace=2)):
+        warm_engine(served, options)
+    return None
+
+
 STEPS: Final[dict[str, Callable[[pd.DataFrame], object]]] = {
     "burg": _fit('AR {"lags": "aic", "max_lags": 4}'),
     "ols": _fit('AR {"lags": "aic", "max_lags": 4, "method": "ols"}'),
@@ -98,5 +129,7 @@ STEPS: Final[dict[str, Callable[[pd.DataFrame], object]]] = {
     "seasonal arima": _fit('ARIMA {"order": [1, 0, 1], "seasonal_order": [0, 1, 1], "season_length": 4}'),
     "autoarima": _fit('AutoARIMA {"max_p": 1, "max_q": 1, "season_length": 4}'),
     "baselines": _fit("Naive", "Drift", 'SeasonalNaive {"season_length": 4}'),
+    "bank": _bank,
     "everything else": _rest,
+    "stream": _stream,
 }

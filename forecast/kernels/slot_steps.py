@@ -43,17 +43,27 @@ def _shift(values: F64, newest: float) -> None:
 
 
 @kernel
-def _learn(row: F64, levels: F64, innov: F64, e: float, P: F64, g: F64) -> None:
-    """Take an innovation into a state that is not known."""
-    L, f = levels.shape[0], g[0]
-    if not f > 0.0:
-        return
-    r = e / f
-    for j in range(1, L):
-        levels[j] += g[j] * r
-    for j in range(innov.shape[0]):
-        innov[j] += g[L + j] * r
-    row[at.KNOWN] = 1.0 if update_triangle(row[at.SIGMA2], P, g) else 0.0
+def _shift_state(state: F64, L: int, level: float, innovation: float) -> None:
+    _shift(state[:L], level)
+    _shift(state[L:], innovation)
+
+
+@kernel
+def _carry(row: F64, c: F64, state: F64, L: int, e: float, missing: bool, pool: F64, g: F64) -> float:
+    """Move the covariance of a state, and the state by what an innovation says; return its variance."""
+    M, sigma2 = state.shape[0], row[at.SIGMA2]
+    P = pool[int(row[at.PLACE]) : int(row[at.PLACE]) + triangle(M)]
+    if row[at.KNOWN]:
+        P[:] = 0.0
+    predict_triangle(c, M - L, sigma2, P, g)
+    f = g[0]
+    row[at.KNOWN] = 0.0
+    if not missing and f > 0.0:
+        r = e / f
+        for j in range(1, M):
+            state[j] += g[j] * r
+        row[at.KNOWN] = 1.0 if update_triangle(sigma2, P, g) else 0.0
+    return float(f)
 
 
 @large_kernel
@@ -91,18 +101,10 @@ def move(
     carry = not row[at.KNOWN] or (missing and sigma2 > 0.0)
     if carry and not take_place(row, slot, triangle(L + q), pool, held, taken):
         return False, np.nan
-    newest, shock, f = mean if missing else seen - free, 0.0 if missing or carry else e, sigma2
+    _shift_state(state, L, mean if missing else seen - free, 0.0 if missing or carry else e)
+    f = sigma2
     if carry:
-        P = pool[int(row[at.PLACE]) : int(row[at.PLACE]) + triangle(L + q)]
-        if row[at.KNOWN]:
-            P[:] = 0.0
-        predict_triangle(c, q, sigma2, P, g[: L + q])
-        row[at.KNOWN] = 0.0
-        f = g[0]
-    _shift(state[:L], newest)
-    _shift(state[L:], shock)
-    if carry and not missing:
-        _learn(row, state[:L], state[L:], e, P, g[: L + q])
+        f = _carry(row, c, state, L, e, missing, pool, g[: L + q])
     row[at.T] += 1.0
     if missing:
         return True, np.nan
@@ -131,7 +133,7 @@ def _keep(row: F64, lay: I64, tails: I64, back: int, now: F64) -> None:
     """Put the regressors of a point into the past of those that enter with a lag."""
     for i in range(tails.shape[0]):
         start = lay[at.TAIL] + i * back
-        _shift(row[start : start + back], now[tails[i]])
+        _shift(row[start : start + back], float(now[tails[i]]))
 
 
 @kernel
@@ -298,7 +300,7 @@ def step_many(
         row = numbers[begins[slot] : begins[slot] + lay[at.SIZE]]
         exog = now[i] if now.shape[0] > 0 else none
         if i + 1 < n:
-            _call_for(numbers, begins[slots[i + 1]], lay[at.SIZE])
+            _call_for(numbers, int(begins[slots[i + 1]]), int(lay[at.SIZE]))
         while True:
             if lay[at.POINTS] > 0 and not buffered(row, lay, h):
                 return i, STALE

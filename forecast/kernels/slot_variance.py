@@ -36,7 +36,7 @@ def _add_phi(row: F64, lay: I64, n: float, u: F64, work: Work, h: int, out: F64)
     fill(line, u, p, h)
     convolve(row, psi, h, line, G[0])
     for lag in range(1, p + 1):
-        step_later(G[lag - 1], row, psi, u[p - lag], h, G[lag])
+        step_later(G[lag - 1], row, psi, float(u[p - lag]), h, G[lag])
     which = -1 if lay[at.LAG_COUNT] == p else lay[at.LAGS]
     add_squares(G, lay[at.LAG_COUNT], row, which, row, lay[at.WHITENING], 1.0 / n, h, out)
 
@@ -122,7 +122,7 @@ def _add_state(row: F64, lay: I64, pool: F64, G: F64, h: int, out: F64) -> None:
         older = G[M] if j == L - 1 or j == M - 1 else G[j + 1]
         if j == L - 1 or j == M - 1:
             older[:] = 0.0
-        step_later(older, row, lay[at.XI], row[lay[at.A] + j], h, G[j])
+        step_later(older, row, lay[at.XI], float(row[lay[at.A] + j]), h, G[j])
     add_quadratic(G, M, pool, int(row[at.PLACE]), h, out)
 
 

@@ -113,7 +113,7 @@ class Bank:
         for first in range(0, len(at), _BLOCK_ROWS):
             block = slice(first, first + _BLOCK_ROWS)
             some = take(self.records, at[block])
-            for _, which, made in gathered(some, self._layouts):
+            for which, made in gathered(some, self._layouts):
                 self._memory.put(slots[block][which], made)
             for i in some.state_cov:
                 self._memory.put_covariance(slots[block][i : i + 1], packed(some.state_cov[i]), self._layouts)
@@ -338,7 +338,9 @@ def _integers(name: str, values: ArrayLike) -> I64:
 
 
 def _floats(name: str, values: ArrayLike) -> F64:
+    """Return numbers in the one kind of array that the kernels are compiled for."""
+    # What was read from a message may be read-only, or begin anywhere.
     try:
-        return np.ascontiguousarray(values, dtype=np.float64)
+        return np.require(values, np.float64, ["C", "A", "W"])
     except (TypeError, ValueError, OverflowError):
         raise InputError(f"{name} must be numbers, got {values!r:.80}") from None

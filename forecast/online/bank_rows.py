@@ -48,18 +48,21 @@ class Layouts:
     """(3,) scratch that the largest needs: regressors, rows of gradients, long lines."""
     known: dict[bytes, int] = field(default_factory=dict)
 
-    def of(self, key: I64) -> int:
-        """Return the layout of a shape, by its `_KEY` columns and (terms,) flags."""
-        name = key.tobytes()
-        if name not in self.known:
-            self.known[name] = len(self.table)
-            line = self._line(key)
-            self.table = np.concatenate([self.table, line[None]])
-            rows = 1 + max(line[at.LEVEL_COUNT] + line[at.MA], line[at.COLUMNS], line[at.ORDER])
-            long = max(line[at.PAST], line[at.ORDER], line[at.LEVEL_COUNT], line[at.MA])
-            need = np.array([line[at.TERMS], rows, long])
-            self.widths = np.maximum(self.widths, need)
-        return self.known[name]
+    def of(self, keys: I64) -> I64:
+        """(n,) layouts of shapes, by their `_KEY` columns and (terms,) flags."""
+        names = np.ascontiguousarray(keys).view(f"V{keys.itemsize * keys.shape[1]}").ravel().tolist()
+        for i, name in enumerate(names):
+            if name not in self.known:
+                self._learn(name, keys[i])
+        return np.array([self.known[name] for name in names], np.int64)
+
+    def _learn(self, name: bytes, key: I64) -> None:
+        self.known[name] = len(self.table)
+        line = self._line(key)
+        self.table = np.concatenate([self.table, line[None]])
+        rows = 1 + max(line[at.LEVEL_COUNT] + line[at.MA], line[at.COLUMNS], line[at.ORDER])
+        long = max(line[at.PAST], line[at.ORDER], line[at.LEVEL_COUNT], line[at.MA])
+        self.widths = np.maximum(self.widths, np.array([line[at.TERMS], rows, long]))
 
     def _line(self, key: I64) -> I64:
         line = np.zeros(at.TERM + 2 * len(self.given), np.int64)
@@ -98,18 +101,16 @@ def layouts_of(records: Records, horizon: int) -> Layouts:
     return Layouts(horizon, given, tail, none, np.zeros(3, np.int64))
 
 
-def gathered(some: Records, layouts: Layouts) -> Iterator[tuple[int, I64, F64]]:
-    """Yield layout, positions and rows (k, size) of the slots that `some` records fill, shape by shape."""
+def gathered(some: Records, layouts: Layouts) -> Iterator[tuple[I64, F64]]:
+    """Yield positions and rows (k, size) of the slots that `some` records fill, shape by shape."""
     n = some.n_series
     with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
         run = dynamics(some, np.zeros((n, layouts.horizon)), 0, n)
         made = _Gathered(some, run, layouts)
-        keys, which = np.unique(made.keys, axis=0, return_inverse=True)
-        order = np.argsort(which.ravel(), kind="stable")
-        ends = np.cumsum(np.bincount(which.ravel(), minlength=len(keys)))
-        for key, rows in zip(keys, np.split(order, ends[:-1]), strict=True):
-            layout = layouts.of(key)
-            yield layout, rows, made.rows(layout, rows)
+        which = layouts.of(made.keys)
+        for layout in np.unique(which).tolist():
+            rows = np.flatnonzero(which == layout)
+            yield rows, made.rows(layout, rows)
 
 
 class _Gathered:
@@ -146,7 +147,8 @@ class _Gathered:
         """(n, key) what tells the shapes apart."""
         some, run = self.some, self.run
         n, with_ma = some.n_series, (some.q > 0) | (some.Q > 0)
-        columns = np.array([len(self.codes.get(i, ())) for i in range(n)])
+        columns = np.zeros(n, np.int64)
+        columns[list(self.codes)] = [len(codes) for codes in self.codes.values()]
         asymptotic = ~with_ma & (columns == 0)
         count = np.where(asymptotic & stationary, self.nonzero.sum(axis=1), 0)
         lags = (count > 0) | ((columns > 0) & (some.p > 0))

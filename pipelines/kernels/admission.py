@@ -27,7 +27,8 @@ from pipelines.kernels.regressors import Kept, can_move, keep
     MISSING_EXOG,
     REFUSED,
     IDLE,  # says nothing about a series of which nothing is known
-) = range(15)
+    OLD,
+) = range(16)
 
 FAR = 2**62
 """Position of what is beyond the calendar."""
@@ -35,33 +36,60 @@ UNKNOWN = -1
 """Slot of a series without a model."""
 
 
+# What the columns of a table of series are, those that every tick needs first: a tick whose series lies far
+# from the last one's waits for the memory once or twice, not for every column. MOVED, HELD: last round that
+# moved it, and in which it has to wait; TOUCHED: last batch that changed it.
+START, SLOT, POSITION, SOURCE, HELD, MOVED, TOUCHED, IMPUTED, SEEN, BASE_SLOT, BASE = range(11)
+COLUMNS = 11
+
+
 class Series(NamedTuple):
     """What is kept of each series; rows are numbers of a key table, and more than there are."""
 
-    slot: I64
-    """In the bank; `UNKNOWN` where it has no model."""
-    base_slot: I64
-    """In the bank that stands behind by the grace; `UNKNOWN` where there is none."""
-    start: I64
-    """Time of position 0, in the units of the grid."""
-    position: I64
-    """Of the last tick, or of the last point of the record."""
-    base: I64
-    """Position where the base stands."""
-    source: I64
-    """Offset of the last tick that moved it, -1 before the first."""
-    imputed: I64
-    """Points filled since the last observed one."""
-    seen: I64
-    """Values observed since the state began."""
+    table: I64
+    """(rows, COLUMNS)"""
     window: F64
     """(rows, W) value at position k in column k mod W; NaN: not observed."""
-    moved: I64
-    """Number of the last round that moved it."""
-    held: I64
-    """Number of the last round in which it has to wait."""
-    touched: I64
-    """Number of the last batch that changed it."""
+
+    @property
+    def slot(self) -> I64:
+        """In the bank; `UNKNOWN` where it has no model."""
+        return self.table[:, SLOT]
+
+    @property
+    def base_slot(self) -> I64:
+        """In the bank that stands behind by the grace; `UNKNOWN` where there is none."""
+        return self.table[:, BASE_SLOT]
+
+    @property
+    def start(self) -> I64:
+        """Time of position 0, in the units of the grid."""
+        return self.table[:, START]
+
+    @property
+    def position(self) -> I64:
+        """Of the last tick, or of the last point of the record."""
+        return self.table[:, POSITION]
+
+    @property
+    def base(self) -> I64:
+        """Position where the base stands."""
+        return self.table[:, BASE]
+
+    @property
+    def source(self) -> I64:
+        """Offset of the last tick that moved it, -1 before the first."""
+        return self.table[:, SOURCE]
+
+    @property
+    def imputed(self) -> I64:
+        """Points filled since the last observed one."""
+        return self.table[:, IMPUTED]
+
+    @property
+    def seen(self) -> I64:
+        """Values observed since the state began."""
+        return self.table[:, SEEN]
 
 
 class Rules(NamedTuple):
@@ -95,16 +123,21 @@ class Arrivals(NamedTuple):
 
 
 @exact_kernel
-def fixed_positions(times: I64, series: I64, start: I64, step: int, tolerance: float, out: I64) -> None:
+def fixed_positions(times: I64, series: I64, table: I64, step: int, tolerance: float, out: I64) -> None:
     """Write the nearest position of each time (n,) on a grid of equal steps; `FAR` off it.
 
     Halfway between two points is the earlier one.
+
+    Parameters
+    ----------
+    series
+        (n,) rows of `table`, the first column of which is when a grid begins; below 0: none.
     """
     for i in range(len(times)):
         out[i] = FAR
         if series[i] < 0:
             continue
-        first, t = start[series[i]], times[i]
+        first, t = table[series[i], START], times[i]
         if (first < 0 and t > first + (FAR - 1)) or (first >= 0 and t < first - (FAR - 1)):
             continue
         gap = t - first
@@ -117,44 +150,46 @@ def fixed_positions(times: I64, series: I64, start: I64, step: int, tolerance: f
 
 
 @exact_kernel
-def _fate(series: Series, kept: Kept, rules: Rules, ticks: Arrivals, i: int, s: int, round_: int) -> int:
-    """Decide about one tick; `WAITING` where it depends on what its series has not done yet."""
-    if ticks.offset[i] <= series.source[s]:
+def _fate(table: I64, s: int, offset: int, at: int, null: bool, early: bool, gap_cap: int) -> int:
+    """Decide about a tick by its series alone; `OLD` is not yet decided."""
+    if offset <= table[s, SOURCE]:
         return REPLAYED
-    if ticks.position[i] == FAR:
+    if at == FAR:
         return OFF_GRID
-    if ticks.early[i]:
+    if early:
         return TOO_EARLY
-    at, null = ticks.position[i], np.isnan(ticks.value[i])
-    if series.slot[s] == UNKNOWN and series.source[s] < 0:
+    known = table[s, SLOT] != UNKNOWN
+    if not known and table[s, SOURCE] < 0:
         return IDLE if null else WALK
-    gap = at - series.position[s]
+    gap = at - table[s, POSITION]
     if gap <= 0:
-        return _fate_of_old(series, rules, gap, at, s, null, series.moved[s] == round_)
-    moved = rules.ahead > 0 and series.moved[s] == round_
-    if null and gap > 1 and ticks.brings[i]:
-        if rules.ahead > 0 and gap > rules.ahead:
-            return TOO_FAR_AHEAD
-        return WAITING if moved else NULL_AHEAD
-    if series.slot[s] == UNKNOWN:
+        return OLD
+    if not known:
         return WALK
-    if moved and (gap > 1 or np.isnan(ticks.given[i]).any()):
-        return WAITING
-    if rules.ahead > 0 and not can_move(kept, rules.ahead, rules.require, s, at, ticks.given[i]):
-        return MISSING_EXOG
-    return RESET if gap - 1 > rules.gap_cap else STEP
+    return RESET if gap - 1 > gap_cap else STEP
 
 
 @exact_kernel
-def _fate_of_old(series: Series, rules: Rules, gap: int, at: int, s: int, null: bool, moved: bool) -> int:
-    """Decide about a tick that is not after the last."""
-    if series.base_slot[s] != UNKNOWN:
-        if moved:
+def _fate_of_old(table: I64, window: F64, s: int, at: int, null: bool, grace: int, round_: int) -> int:
+    """Decide about a tick that is not after the last; `WAITING` where that has to move first."""
+    gap = at - table[s, POSITION]
+    if table[s, BASE_SLOT] != UNKNOWN:
+        if table[s, MOVED] == round_:
             return WAITING
-        inside = -gap <= rules.grace and at > series.base[s] and not null
-        if inside and np.isnan(series.window[s, at % series.window.shape[1]]):
+        inside = -gap <= grace and at > table[s, BASE] and not null
+        if inside and np.isnan(window[s, at % window.shape[1]]):
             return PATCH
     return DUPLICATE if gap == 0 else LATE
+
+
+@exact_kernel
+def _fate_with_exog(kept: Kept, rules: Rules, s: int, at: int, gap: int, moved: bool, given: F64) -> int:
+    """Decide about a tick that would move a series with regressors."""
+    if moved and (gap > 1 or np.isnan(given).any()):
+        return WAITING
+    if not can_move(kept, rules.ahead, rules.require, s, at, given):
+        return MISSING_EXOG
+    return RESET if gap - 1 > rules.gap_cap else STEP
 
 
 @exact_kernel
@@ -187,46 +222,52 @@ def admit(
     count
         How many are in `later`.
     """
-    count = 0
+    table, count, driven = series.table, 0, rules.ahead > 0
     for k in range(len(todo)):
         i = todo[k]
-        s = ticks.series[i]
+        s, at, null = ticks.series[i], ticks.position[i], np.isnan(ticks.value[i])
         if s < 0:
             ticks.fate[i] = REFUSED
             continue
-        fate = WAITING if series.held[s] == round_ else _fate(series, kept, rules, ticks, i, s, round_)
+        fate = WAITING
+        if table[s, HELD] != round_:
+            fate = _fate(table, s, ticks.offset[i], at, null, ticks.early[i], rules.gap_cap)
+        gap = at - table[s, POSITION]
+        if fate == OLD:
+            fate = _fate_of_old(table, series.window, s, at, null, rules.grace, round_)
+        elif STEP <= fate <= RESET and null and gap > 1 and ticks.brings[i]:
+            fate = TOO_FAR_AHEAD if driven and gap > rules.ahead else NULL_AHEAD
+        elif driven and (fate in (STEP, RESET)):
+            moved = table[s, MOVED] == round_
+            fate = _fate_with_exog(kept, rules, s, at, gap, moved, ticks.given[i])
+        if fate == NULL_AHEAD and driven and table[s, SLOT] != UNKNOWN:
+            if table[s, MOVED] == round_:
+                fate = WAITING
+            else:
+                keep(kept, s, at, ticks.given[i])
+                table[s, SOURCE] = ticks.offset[i]
         ticks.fate[i] = fate
         if fate == WAITING:
-            series.held[s] = round_
+            table[s, HELD] = round_
             later[count] = i
             count += 1
         elif fate <= PATCH:
-            _move(series, ticks, i, s, fate, missing)
-            series.moved[s] = round_
-            if fate >= RESET or (rules.ahead > 0 and missing[i] > 0):
-                series.held[s] = round_
-        elif fate == NULL_AHEAD and rules.ahead > 0 and series.slot[s] != UNKNOWN:
-            keep(kept, s, ticks.position[i], ticks.given[i])
-            series.source[s] = ticks.offset[i]
+            missing[i] = 0
+            if fate != PATCH:
+                # The first tick says where a series without a model begins.
+                missing[i] = gap - 1 if fate != WALK or table[s, SOURCE] >= 0 else 0
+                table[s, POSITION] = at
+            table[s, SOURCE], table[s, MOVED] = ticks.offset[i], round_
+            if fate >= RESET or (driven and missing[i] > 0):
+                table[s, HELD] = round_
     return count
-
-
-@exact_kernel
-def _move(series: Series, ticks: Arrivals, i: int, s: int, fate: int, missing: I64) -> None:
-    at = ticks.position[i]
-    missing[i] = 0
-    if fate != PATCH:
-        if fate != WALK or series.source[s] >= 0:  # the first tick says where a series without model begins
-            missing[i] = at - series.position[s] - 1
-        series.position[s] = at
-    series.source[s] = ticks.offset[i]
 
 
 @exact_kernel
 def forget_values(series: Series, s: int) -> None:
     """Begin the window of a series anew."""
     series.window[s, :] = np.nan
-    series.seen[s] = 0
+    series.table[s, SEEN] = 0
 
 
 @exact_kernel
@@ -237,10 +278,10 @@ def take_in(series: Series, s: int, at: int, missing: int, value: float) -> int:
         series.window[s, (at - back) % width] = np.nan
     series.window[s, at % width] = value
     if np.isnan(value):
-        series.imputed[s] += missing + 1
+        series.table[s, IMPUTED] += missing + 1
         return missing + 1
-    series.imputed[s] = 0
-    series.seen[s] += 1
+    series.table[s, IMPUTED] = 0
+    series.table[s, SEEN] += 1
     return missing
 
 
@@ -256,14 +297,15 @@ class Steps(NamedTuple):
 def _feed_base(series: Series, s: int, at: int, missing: int, grace: int, steps: Steps, count: int) -> int:
     """Append what leaves the grace when a series moves to `at`; its window must be as before that."""
     width, run = series.window.shape[1], 0
-    for k in range(series.base[s] + 1, at - grace):
+    for k in range(series.table[s, BASE] + 1, at - grace):
         value = series.window[s, k % width] if k < at - missing else np.nan
         run += 1
         if not np.isnan(value) or k == at - grace - 1:
-            steps.slot[count], steps.missing[count], steps.value[count] = series.base_slot[s], run - 1, value
+            steps.slot[count], steps.missing[count] = series.table[s, BASE_SLOT], run - 1
+            steps.value[count] = value
             run = 0
             count += 1
-    series.base[s] = max(series.base[s], at - grace - 1)
+    series.table[s, BASE] = max(series.table[s, BASE], at - grace - 1)
     return count
 
 
@@ -295,10 +337,10 @@ def settle(
     for j in range(len(rows)):
         i = rows[j]
         s, at = ticks.series[i], ticks.position[i]
-        if grace > 0 and series.base_slot[s] != UNKNOWN:
+        if grace > 0 and series.table[s, BASE_SLOT] != UNKNOWN:
             count = _feed_base(series, s, at, missing[i], grace, base, count)
         total += take_in(series, s, at, missing[i], np.nan if np.isnan(z[j]) else ticks.value[i])
-        imputed[j] = series.imputed[s]
+        imputed[j] = series.table[s, IMPUTED]
     return total, count
 
 
@@ -307,8 +349,8 @@ def touch(series: Series, rows: I64, ticks: Arrivals, batch: int, out: I64, coun
     """Append the series of ticks `rows` that this batch had not changed yet to `out`; return their number."""
     for j in range(len(rows)):
         s = ticks.series[rows[j]]
-        if series.touched[s] != batch:
-            series.touched[s] = batch
+        if series.table[s, TOUCHED] != batch:
+            series.table[s, TOUCHED] = batch
             out[count] = s
             count += 1
     return count

@@ -28,7 +28,7 @@ import numpy as np
 
 from forecast.kernels._jit import exact_kernel
 from forecast.types import F64, I64, U8
-from pipelines.kernels.admission import Series
+from pipelines.kernels.admission import BASE, IMPUTED, POSITION, SEEN, SOURCE, Series
 
 FORMAT = 1
 HEAD = 11
@@ -97,11 +97,11 @@ def write_records(
         words[first + 1] = (ends[i] - first) | (n_state << 32)
         words[first + 2] = n_base | (n_exog << 32)
         words[first + 3], words[first + 4] = tags.model, parts.ts_ms[i]
-        words[first + 5], words[first + 6] = series.position[s], series.base[s]
-        words[first + 7], words[first + 8] = series.source[s], series.imputed[s]
-        words[first + 9], words[first + 10] = series.seen[s], tags.exog
+        words[first + 5], words[first + 6] = series.table[s, POSITION], series.table[s, BASE]
+        words[first + 7], words[first + 8] = series.table[s, SOURCE], series.table[s, IMPUTED]
+        words[first + 9], words[first + 10] = series.table[s, SEEN], tags.exog
         at = first + HEAD
-        for k in range(series.position[s] - width + 1, series.position[s] + 1):
+        for k in range(series.table[s, POSITION] - width + 1, series.table[s, POSITION] + 1):
             floats[at] = series.window[s, k % width]
             at += 1
         at = _copy(floats, at, parts.state, parts.state_ends[i], parts.state_ends[i + 1])

@@ -8,7 +8,7 @@ import numpy as np
 
 from forecast.kernels._jit import exact_kernel
 from forecast.types import F64, I64, Bool
-from pipelines.kernels.admission import Arrivals, Series, forget_values, take_in
+from pipelines.kernels.admission import IMPUTED, SEEN, Arrivals, Series, forget_values, take_in
 
 
 class Walks(NamedTuple):
@@ -72,9 +72,9 @@ def walk(
         if np.isnan(f):
             out.z[j] = np.nan
         imputed += take_in(series, s, at, missing[i], value)
-        out.imputed[j] = series.imputed[s]
+        out.imputed[j] = series.table[s, IMPUTED]
         level, age, sigma2 = _window(series, s, at)
         out.level[j], out.age[j], out.sigma2[j] = level, age, sigma2
         known = np.isnan(value) or not np.isnan(out.z[j])
-        out.warm[j] = series.seen[s] >= warm_up and not np.isnan(sigma2) and known
+        out.warm[j] = series.table[s, SEEN] >= warm_up and not np.isnan(sigma2) and known
     return imputed, resets

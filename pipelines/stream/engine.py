@@ -128,7 +128,7 @@ class Engine:
         if len(new):
             desk.adopt(shard, new)
         times = desk.grid.times(decoded.ts_ms)
-        positions = desk.grid.positions(times, numbers, shard.series.start, self.options.tolerance)
+        positions = desk.grid.positions(times, numbers, shard.series.table, self.options.tolerance)
         return Arrivals(
             numbers, batch.offsets, positions, decoded.value, self._early(batch, decoded),
             decoded.brings, decoded.exog, np.zeros(n, dtype=np.int64),

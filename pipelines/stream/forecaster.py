@@ -22,10 +22,12 @@ class Output(Protocol):
     @property
     def blocks(self) -> Sequence[Block]:
         """Forecasts, state, late ticks and dead letters, for the partition of the batch."""
+        ...
 
     @property
     def counts(self) -> object:
         """Has an int for each of `COUNTS`."""
+        ...
 
 
 class Forecaster(Protocol):
@@ -37,24 +39,32 @@ class Forecaster(Protocol):
     @property
     def partitions(self) -> frozenset[int]:
         """Partitions that are open."""
+        ...
 
     def open(self, number: int) -> None:
         """Begin a partition with no state."""
+        ...
 
     def drop(self, number: int) -> None:
         """Forget a partition and its state."""
+        ...
 
     def restore(self, number: int, batch: Batch) -> None:
         """Take state records, in their order; the last one of a key wins."""
+        ...
 
     def process(self, batch: Batch) -> Output:
         """Move the states by ticks of one partition, and return what is to be written."""
+        ...
 
     def swap(self, served: Served) -> None:
         """Go on with another version of the model."""
+        ...
 
     def state_blocks(self, number: int) -> Iterator[Block]:
         """Return the whole state of a partition as state records."""
+        ...
 
     def n_series(self, number: int) -> int:
         """Return how many series a partition has."""
+        ...

@@ -23,57 +23,47 @@ class Grid:
     freq: Freq
     zone: Zone | None
     """Where the grid is one of a wall clock."""
+    step: int
+    """Length of a step where all are equally long, 0 where they are not."""
+    unit: int
+    """Units of the grid in a millisecond; of an int grid 1."""
 
     @staticmethod
     def of(freq: Freq) -> Grid:
         """Return the grid of `freq`; `StreamError` where its time zone is unknown."""
-        return Grid(freq, zone_of(freq.tz) if freq.wall and freq.tz is not None else None)
-
-    @property
-    def even(self) -> bool:
-        """Whether all steps are equally long."""
-        return self.freq.grid.kind in (Kind.INT, Kind.FIXED)
+        zone = zone_of(freq.tz) if freq.wall and freq.tz is not None else None
+        step = freq.grid.step if freq.grid.kind in (Kind.INT, Kind.FIXED) else 0
+        return Grid(freq, zone, step, 1 if freq.is_int else NS_PER_MS)
 
     def times(self, ts_ms: I64) -> I64:
         """Return wire times as times of the grid."""
-        if self.freq.is_int:
-            return ts_ms
-        utc = ts_ms * NS_PER_MS
+        utc = ts_ms * self.unit
         return utc if self.zone is None else self.zone.wall(utc)
 
     def ts_ms(self, start: I64, position: I64) -> I64:
         """Return wire times of positions counted from times `start` of the grid."""
-        times = self.freq.times(start, position)
-        if self.freq.is_int:
-            return times
-        return np.asarray((times if self.zone is None else self.zone.utc(times)) // NS_PER_MS)
+        times = start + position * self.step if self.step else self.freq.times(start, position)
+        return np.asarray((times if self.zone is None else self.zone.utc(times)) // self.unit)
 
-    def positions(self, times: I64, series: I64, start: I64, tolerance: float) -> I64:
+    def positions(self, times: I64, series: I64, table: I64, tolerance: float) -> I64:
         """(n,) nearest positions of times of the grid, `FAR` where that is farther than `tolerance` steps.
 
         Parameters
         ----------
         series
-            (n,) rows of `start`; below 0: none, the position is `FAR`.
+            (n,) rows of `table`; below 0: none, the position is `FAR`.
+        table
+            (rows, any) first the time of position 0.
         """
         out = np.empty(len(times), dtype=np.int64)
-        if self.even:
-            fixed_positions(times, series, start, self.freq.grid.step, tolerance, out)
+        if self.step:
+            fixed_positions(times, series, table, self.step, tolerance, out)
             return out
         out[:] = FAR
         some = np.flatnonzero(series >= 0)
         if len(some):
-            out[some] = self._nearest(times[some], start[series[some]], tolerance)
+            out[some] = self._nearest(times[some], table[series[some], 0], tolerance)
         return out
-
-    def move(self, position: I64, old: I64, new: I64) -> I64:
-        """(n,) positions counted from times `new` of those counted from `old`; the nearest, where off."""
-        same = old == new
-        if same.all():
-            return position
-        times = self.freq.times(old, position)
-        moved = self.positions(times, np.arange(len(times)), new, 0.5)
-        return np.where(same, position, moved)
 
     def _nearest(self, times: I64, start: I64, tolerance: float) -> I64:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -73,7 +74,7 @@ class Press:
 
     def print(self, author: Author, quoted: Quoted, paths: Paths) -> tuple[Sheet, list[Letter]]:
         """Return the messages of `paths`, and which ticks have none: not finite, or too large."""
-        texts = _texts(author, quoted)
+        texts = Texts(*quoted, *_constants(author))
         m = len(paths.ticks)
         rows = Rows(
             paths.series, paths.ts_ms, np.full(m, author.dt_ms), paths.mean, paths.lo, paths.hi, paths.z,
@@ -124,17 +125,15 @@ def bind(partition: Partition, sheets: list[Sheet], quoted: Quoted, ids: Quoted)
     return Block(partition, np.concatenate(data) if len(data) > 1 else data[0], keys, values)
 
 
-def _texts(author: Author, quoted: Quoted) -> Texts:
+@lru_cache(maxsize=1024)
+def _constants(author: Author) -> tuple[U8, U8, U8]:
     encode = msgspec.json.encode
     model = b',"model":%b,"version":%b,"dt_ms":' % (encode(author.model), encode(author.version))
     topic, number = author.ticks
     source = b',"source":{"topic":%b,"partition":%d,"offset":' % (encode(topic), number)
     levels = b'],"level":%b,"lo":[' % encode(author.levels)
-    return Texts(
-        quoted.text,
-        quoted.ends,
-        *(np.frombuffer(text, dtype=np.uint8).copy() for text in (model, levels, source)),
-    )
+    first, second, third = (np.frombuffer(text, dtype=np.uint8).copy() for text in (model, levels, source))
+    return first, second, third
 
 
 def _fits(bounds: I64) -> Bool:

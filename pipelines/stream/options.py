@@ -73,7 +73,7 @@ class StreamOptions:
         ascending = all(a < b for a, b in zip(self.levels, self.levels[1:], strict=False))
         if len(self.levels) > MAX_LEVELS or not ascending or not all(map(_is_level, self.levels)):
             raise SettingsError(
-                f"levels must be at most {MAX_LEVELS} percentages ascending within (0, 100), got {self.levels}"
+                f"levels must be at most {MAX_LEVELS} ascending percentages in (0, 100), got {self.levels}"
             )
 
 

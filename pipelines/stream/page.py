@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Prometheus, a probe and a person; whoever comes on top of that is turned away.
 _AT_ONCE: Final = 8
 
-# From the first byte of a request to the last of the answer.
+# Longest silence of an asker in the middle of a request.
 _WITHIN_S: Final = 5.0
 
 
@@ -78,16 +78,16 @@ class Page(ThreadingHTTPServer):
 
 
 class _Answer(BaseHTTPRequestHandler):
-    server: Page
     timeout = _WITHIN_S
     protocol_version = "HTTP/1.0"
     server_version, sys_version = "forecast", ""
 
     def do_GET(self) -> None:
+        page = cast("Page", self.server)
         if self.path == "/metrics":
-            self._send(200, CONTENT_TYPE_LATEST, generate_latest(self.server.metrics.registry))
+            self._send(200, CONTENT_TYPE_LATEST, generate_latest(page.metrics.registry))
         elif self.path == "/healthz":
-            fine, report = self.server.health.report()
+            fine, report = page.health.report()
             self._send(200 if fine else 503, "application/json", json.dumps(report).encode() + b"\n")
         else:
             self._send(404, "text/plain", b"there are /metrics and /healthz\n")

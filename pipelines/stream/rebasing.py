@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from forecast.types import F64, I64
+from pipelines.kernels import admission
 from pipelines.kernels.admission import FAR, UNKNOWN, Series
 from pipelines.stream.desk import Desk
 from pipelines.stream.shard import Shard, make_series
@@ -13,17 +14,26 @@ from pipelines.stream.strips import filled, fit_strips, put_strips, rename_strip
 # Series that are moved at once.
 _BLOCK = 8192
 
+# What has nothing to do with the model.
+_LASTING = [
+    admission.SOURCE,
+    admission.IMPUTED,
+    admission.SEEN,
+    admission.HELD,
+    admission.MOVED,
+    admission.TOUCHED,
+]
+
 
 def rebase(old: Desk, new: Desk, shard: Shard) -> None:
     """Move the states of a shard to another model; the banks of the old one are not needed after this."""
     before, live = shard.series, shard.live()
     ts_ms = old.grid.ts_ms(before.start[live], before.position[live])
     kept = shard.kept
-    shard.series, shard.kept = make_series(len(before.slot), new.width), new.make_kept(len(before.slot))
+    shard.series, shard.kept = make_series(len(before.table), new.width), new.make_kept(len(before.table))
     new.adopt(shard, np.arange(shard.count))
     after = shard.series
-    for name in ("source", "imputed", "seen", "moved", "held", "touched"):
-        getattr(after, name)[:] = getattr(before, name)
+    after.table[:, _LASTING] = before.table[:, _LASTING]
     for first in range(0, len(live), _BLOCK):
         some = live[first : first + _BLOCK]
         strips = None
@@ -52,7 +62,7 @@ def replay(
     """
     series, k = shard.series, len(numbers)
     times = desk.grid.times(ts_ms)
-    at = desk.grid.positions(times, np.arange(k), series.start[numbers], 0.5)
+    at = desk.grid.positions(times, np.arange(k), series.start[numbers, None], 0.5)
     lost = at == FAR
     known = series.slot[numbers] != UNKNOWN
     series.source[numbers[lost & ~known]] = -1

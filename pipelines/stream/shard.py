@@ -7,25 +7,19 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from forecast.types import I64, U8
-from pipelines.kernels import key_table
-from pipelines.kernels.admission import UNKNOWN, Series
+from pipelines.kernels import admission, key_table
+from pipelines.kernels.admission import Series
 from pipelines.kernels.regressors import Kept
 from pipelines.stream.keys import KeyTable
 from pipelines.stream.messages import Quoted
 
-# What a series that is not there yet has.
-_BLANK = {"slot": UNKNOWN, "base_slot": UNKNOWN, "source": -1}
-
 
 def make_series(rows: int, width: int) -> Series:
-    """Return columns for `rows` series with a window of `width` values, nothing in them."""
-    window = np.full((rows, width), np.nan)
-    columns = {
-        name: np.full(rows, _BLANK.get(name, 0), dtype=np.int64)
-        for name in Series._fields
-        if name != "window"
-    }
-    return Series(window=window, **columns)
+    """Return room for `rows` series with a window of `width` values, nothing in it."""
+    table = np.zeros((rows, admission.COLUMNS), dtype=np.int64)
+    table[:, [admission.SLOT, admission.BASE_SLOT]] = admission.UNKNOWN
+    table[:, admission.SOURCE] = -1
+    return Series(table, np.full((rows, width), np.nan))
 
 
 def make_kept(rows: int, points: int, names: int) -> Kept:
@@ -98,7 +92,7 @@ class Shard:
         return self.quoted
 
     def _make_room(self) -> None:
-        rows = len(self.series.slot)
+        rows = len(self.series.table)
         if self.count <= rows:
             return
         more = max(rows, self.count - rows)

@@ -183,7 +183,7 @@ def _checked(file: U8) -> tuple[Header, U8]:
         )
     digest = hashlib.sha256()
     for first in range(0, len(body), _CHUNK):
-        digest.update(body[first : first + _CHUNK])
+        digest.update(body[first : first + _CHUNK].tobytes())
     if digest.hexdigest() != header.sha256:
         raise StreamError("its sha256 is another: it is damaged")
     return header, body

@@ -174,20 +174,21 @@ class Turn:
 
     def _reset(self, rows: I64) -> None:
         """Begin states anew after gaps too long to fill, and move them."""
-        series, at = self.shard.series, self.ticks.position[rows]
+        desk, series, at = self.desk, self.shard.series, self.ticks.position[rows]
         some = self.ticks.series[rows]
-        if self.desk.base is not None:
-            self.desk.base.skip(series.base_slot[some], at)
-            series.base[some] = at - 1
         series.window[some] = np.nan
         series.seen[some] = series.imputed[some] = self.missing[rows] = 0
         self.resets += len(rows)
-        if self.desk.exog:
+        if desk.exog:
             none = self.missing[rows]
-            self._settle(rows, *driving.step(self.desk, self.shard, self.ticks, rows, none, skip=True))
-        else:
-            self.desk.bank.skip(series.slot[some], at)
-            self._step(rows)
+            self._settle(rows, *driving.step(desk, self.shard, self.ticks, rows, none, skip=True))
+            return
+        slots = series.slot[some]
+        desk.bank.skip(slots, at)
+        if desk.base is not None:
+            desk.base.load(series.base_slot[some], *desk.bank.dump(slots))
+            series.base[some] = at - 1
+        self._step(rows)
 
     def _patch(self, rows: I64) -> None:
         """Take late values in, and forecast anew."""

@@ -37,6 +37,9 @@ FIT_FLOOR, SHARE_FLOOR, THREADS_FLOOR = 3_000.0, 0.75, 1.8
 QUIET = 0.9
 STEP_FLOOR_US = {"p50": 5.0, "p99": 15.0}
 TICKS, SLOTS, H = 100_000, 1_000, 24
+# By ticks a call; 20 are what a stream sees when there is little to do.
+BANK_FLOOR_US = {20: 3.0, 5_000: 1.5}
+BANK_LAGS, BANK_SLOTS = 8, 100_000
 SHAPES = ((24, 24, 10_240), (48, 48, 2_048))
 PACKAGES = ("numpy", "numba", "statsmodels")
 
@@ -170,6 +173,30 @@ def step_lines():
     ]  # fmt: skip
 
 
+def bank_lines():
+    """Ticks of many series in one call, each with 24 forecasts and one interval; CPU time, the median."""
+    rng = np.random.default_rng(0)
+    fields = {"phi": [0.9 / BANK_LAGS] * BANK_LAGS, "const": 1.0, "sigma2": 0.5, "levels": [1.0] * BANK_LAGS}
+    bank = online.Bank(make_records(1, **fields), H, (95,))
+    slots = rng.permutation(bank.add(np.zeros(BANK_SLOTS, np.int64)))
+    lines = []
+    for n, floor in BANK_FLOOR_US.items():
+        took, gaps, y = [], np.zeros(n, np.int64), rng.normal(size=n)
+        for first in range(0, len(slots) - n + 1, n):
+            begin = time.thread_time_ns()
+            bank.step(slots[first : first + n], gaps, y)
+            took.append(time.thread_time_ns() - begin)
+        value = statistics.median(took) / 1e3 / n
+        lines.append(
+            {
+                "what": f"online.Bank.step, AR({BANK_LAGS}), {H} steps, one level, {n} ticks a call, a tick",
+                "value": value, "unit": "us", "floor": floor, "bytes_a_slot": bank.nbytes / len(slots),
+                "passed": value <= floor,
+            }
+        )  # fmt: skip
+    return lines
+
+
 class Clock:
     """Wall seconds of a call; CPU seconds of the process, and of the thread that calls."""
 
@@ -267,7 +294,14 @@ def main():
     panel, peaks = ar_paths(args.series, T), Peaks()
     fit, measured = fit_row(panel, peaks), forecast_rows(peaks)
     rng = normals_line()
-    lines = [fit, *share_lines(measured, peaks), *step_lines(), rng, *thread_lines(panel, cores)]
+    lines = [
+        fit,
+        *share_lines(measured, peaks),
+        *step_lines(),
+        *bank_lines(),
+        rng,
+        *thread_lines(panel, cores),
+    ]
     columns = [
         ("what", "", ""),
         ("value", "value", ".2f"),

@@ -17,6 +17,7 @@ T = TypeVar("T")
 PARTITION_EOF: int = KafkaError._PARTITION_EOF
 NOT_STARTED: int = KafkaError._STATE
 FATAL: int = KafkaError._FATAL
+NO_POSITION: int = KafkaError._AUTO_OFFSET_RESET
 
 FENCED = frozenset(
     {
@@ -39,12 +40,16 @@ PASSING = frozenset(
         KafkaError._WAIT_COORD,
         KafkaError._MAX_POLL_EXCEEDED,
         KafkaError.REBALANCE_IN_PROGRESS,
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.NETWORK_EXCEPTION,
+        KafkaError.REQUEST_TIMED_OUT,
         KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
         KafkaError.COORDINATOR_NOT_AVAILABLE,
         KafkaError.NOT_COORDINATOR,
     }
 )
-"""librdkafka goes on trying by itself, or tells of it by a callback."""
+"""It will pass: librdkafka goes on trying by itself, or the call can be made again."""
 
 HINTS = {
     KafkaError.INVALID_RECORD: "a record without a key in a compact topic, or a time that the topic refuses",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,8 +9,8 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
 from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.confluent.columns import batches
-from pipelines.log.confluent.faults import NOT_STARTED, PAUSE_S, P, T, fault, insist, reason
-from pipelines.log.confluent.reading import complain, consume, sort_out
+from pipelines.log.confluent.faults import NOT_STARTED, P, T, fault, insist, reason
+from pipelines.log.confluent.reading import complain, consume, place, placed, sort_out
 from pipelines.log.confluent.sender import Sender
 from pipelines.log.confluent.topics import Topics
 from pipelines.log.protocol import Delivery, Listener, Membership
@@ -21,8 +20,6 @@ from pipelines.log.records import Batch, Block, Partition
 ATTEMPT_S = 10.0
 # All attempts: beyond an election of a leader, and of a coordinator after it.
 PATIENCE_S = 60.0
-# What a partition given a moment ago may take until it can be told where to read.
-STARTS_WITHIN_S = 10.0
 
 
 class ConfluentMember:
@@ -38,6 +35,8 @@ class ConfluentMember:
         self._consumer = Consumer(dict(reading))
         self._listener: Listener | None = None
         self._owned: set[Partition] = set()
+        self._paused: set[Partition] = set()
+        self._sought: dict[Partition, int] = {}
         self._raised: Exception | None = None
         self._fenced: FencedError | None = None
         self._ready = not self._exactly_once
@@ -57,16 +56,16 @@ class ConfluentMember:
         """Return what is there, `limit` records at most, or nothing after `timeout_s`."""
         if self._fenced is not None:
             raise self._fenced
-        messages, found = consume(self._consumer, timeout_s, limit), None
-        if any(map(Message.error, messages)):
-            messages, _, found = sort_out(messages)
+        messages, events = sort_out(consume(self._consumer, timeout_s, limit))
         read = [batch for batch in batches(messages) if batch.partition in self._owned] if messages else []
         raised, self._raised = self._raised, None
-        if raised is not None or found is not None:
+        if raised is not None or events.error is not None:
             self.seek({batch.partition: int(batch.offsets[0]) for batch in read})
             if raised is not None:
                 raise raised
-            complain(found)
+            complain(events.error)
+        if astray := [each for each in events.astray if self._is_astray(each)]:
+            self._place(placed(self._topics, astray))
         return self._past_markers(read) if read else read
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
@@ -75,19 +74,30 @@ class ConfluentMember:
             names = ", ".join(f"{topic}-{number}" for topic, number in sorted(strange))
             raise LogError(f"{self._who}no seek in {names}: not a partition of this member")
         for at, offset in positions.items():
-            self._seek(TopicPartition(*at, offset))
+            self._sought[at] = offset
+            try:
+                self._consumer.seek(TopicPartition(*at, offset))
+            except KafkaException as error:
+                cause = reason(error)
+                if cause.code() != NOT_STARTED:
+                    raise fault(f"{self._who}seeking in {at.topic}-{at.number}", cause) from error
+                self._place({at: offset})  # came a moment ago, or has no position: nothing to move yet
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Stop reading these, until `resume`."""
-        self._consumer.pause(self._here(partitions))
+        here = self._here(partitions)
+        self._paused.update(here)
+        self._consumer.pause(_theirs(here))
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Read these again."""
-        self._consumer.resume(self._here(partitions))
+        here = self._here(partitions)
+        self._paused.difference_update(here)
+        self._consumer.resume(_theirs(here))
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
         """Return the committed positions, once no open transaction holds one of them."""
-        asked = [TopicPartition(*at) for at in partitions]
+        asked = _theirs(partitions)
         if not asked:
             return {}
         found = self._insist("asking for positions", self._consumer.committed, asked, ATTEMPT_S)
@@ -192,26 +202,27 @@ class ConfluentMember:
     def _insist(self, doing: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return insist(self._who + doing, PATIENCE_S, call, *args, **kwargs)
 
-    def _seek(self, at: TopicPartition) -> None:
-        ends = time.monotonic() + STARTS_WITHIN_S
-        while True:
-            try:
-                self._consumer.seek(at)
-            except KafkaException as error:
-                cause = reason(error)
-                # A partition that came a moment ago, and still asks where to begin.
-                if cause.code() != NOT_STARTED or time.monotonic() > ends:
-                    raise fault(f"{self._who}seeking in {at.topic}-{at.partition}", cause) from error
-                time.sleep(PAUSE_S)
-            else:
-                return
+    def _place(self, positions: Mapping[Partition, int]) -> None:
+        """Begin to read partitions anew, from these offsets; those paused stay so."""
+        here = [TopicPartition(*at, offset) for at, offset in positions.items()]
+        self._sought |= positions
+        self._consumer.incremental_unassign(here)
+        self._consumer.incremental_assign(here)
+        self._consumer.pause(_theirs(at for at in positions if at in self._paused))
 
-    def _here(self, partitions: Iterable[Partition]) -> list[TopicPartition]:
-        return [TopicPartition(*at) for at in partitions if at in self._owned]
+    def _is_astray(self, event: Message) -> bool:
+        """Whether the position that is not there is one of now; those before a seek are told of too."""
+        at, offset = place(event), event.offset()
+        if at not in self._owned:
+            return False
+        return at not in self._sought or (offset is not None and offset >= self._sought[at])
+
+    def _here(self, partitions: Iterable[Partition]) -> list[Partition]:
+        return [at for at in partitions if at in self._owned]
 
     def _past_markers(self, read: list[Batch]) -> list[Batch]:
         """Give batches the positions of librdkafka, which has seen the markers; messages do not tell."""
-        told = self._consumer.position([TopicPartition(*batch.partition) for batch in read])
+        told = self._consumer.position(_theirs(batch.partition for batch in read))
         return [
             batch if at.offset <= batch.position else batch._replace(position=at.offset)
             for batch, at in zip(read, told, strict=True)
@@ -226,14 +237,20 @@ class ConfluentMember:
     def _revoked(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
         gone = _partitions(taken)
         self._tell("revoked", gone)
-        self._owned -= gone
+        self._forget(gone)
         consumer.incremental_unassign(taken)
 
     def _lost(self, consumer: Consumer, taken: list[TopicPartition]) -> None:
         gone = _partitions(taken)
-        self._owned -= gone
+        self._forget(gone)
         self._tell("lost", gone)
         consumer.incremental_unassign(taken)
+
+    def _forget(self, gone: frozenset[Partition]) -> None:
+        self._owned -= gone
+        self._paused -= gone
+        for at in gone:
+            self._sought.pop(at, None)
 
     def _tell(self, what: str, partitions: frozenset[Partition]) -> None:
         """Call the listener; what it raises comes out of `poll`, where no record can be lost by it."""
@@ -243,6 +260,10 @@ class ConfluentMember:
             getattr(self._listener, what)(partitions)
         except Exception as error:
             self._raised = self._raised or error
+
+
+def _theirs(partitions: Iterable[Partition]) -> list[TopicPartition]:
+    return [TopicPartition(*at) for at in partitions]
 
 
 def _partitions(given: Iterable[TopicPartition]) -> frozenset[Partition]:

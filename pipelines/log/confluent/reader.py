@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 
 from pipelines.log.confluent.columns import batches
-from pipelines.log.confluent.reading import complain, consume, sort_out
+from pipelines.log.confluent.reading import complain, consume, place, placed, sort_out
 from pipelines.log.confluent.topics import Topics
 from pipelines.log.records import Batch, Partition
 
@@ -26,22 +26,24 @@ class ConfluentReader:
         self._topics.check(positions)
         first = self._topics.begins([at for at, offset in positions.items() if offset is None])
         self._positions = {at: first[at] if offset is None else offset for at, offset in positions.items()}
-        self._consumer.assign([TopicPartition(*at, offset) for at, offset in self._positions.items()])
+        self._place()
 
     def poll(self, timeout_s: float, limit: int) -> list[Batch]:
         """Return what is there, or nothing after `timeout_s`."""
-        messages, found = consume(self._consumer, timeout_s, limit), None
-        ends: list[Message] = []
-        if any(map(Message.error, messages)):
-            messages, ends, found = sort_out(messages)
-        complain(found)
+        messages, events = sort_out(consume(self._consumer, timeout_s, limit))
+        complain(events.error)
         read = batches(messages) if messages else []
         for batch in read:
             self._positions[batch.partition] = batch.position
-        for end in ends:
-            at = Partition(end.topic() or "", end.partition() or 0)
-            self._positions[at] = max(self._positions[at], end.offset() or 0)
+        for end in events.ends:
+            self._positions[place(end)] = max(self._positions[place(end)], end.offset() or 0)
+        if events.astray:
+            self._positions |= placed(self._topics, events.astray)
+            self._place()
         return read
+
+    def _place(self) -> None:
+        self._consumer.assign([TopicPartition(*at, offset) for at, offset in self._positions.items()])
 
     def positions(self) -> dict[Partition, int]:
         """Return where each partition will be read on."""

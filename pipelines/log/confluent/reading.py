@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
-from pipelines.errors import FencedError
-from pipelines.log.confluent.faults import FATAL, PARTITION_EOF, PASSING, fault, reason
+from pipelines.errors import FencedError, LogError
+from pipelines.log.confluent.faults import FATAL, NO_POSITION, PARTITION_EOF, PASSING, fault, reason
+from pipelines.log.confluent.topics import Topics
+from pipelines.log.records import Partition
+from pipelines.logs import log
 
 
 def consume(consumer: Consumer, timeout_s: float, limit: int) -> list[Message]:
@@ -25,18 +29,36 @@ def consume(consumer: Consumer, timeout_s: float, limit: int) -> list[Message]:
         raise fault("reading", reason(error)) from error
 
 
-def sort_out(messages: Iterable[Message]) -> tuple[list[Message], list[Message], KafkaError | None]:
-    """Tell records, ends of partitions, and the first error that will not pass by itself apart."""
-    records, ends, found = [], [], None
+class Events(NamedTuple):
+    """What came with records, or instead of them."""
+
+    ends: list[Message]
+    """Of partitions that were read to their end."""
+    astray: list[Message]
+    """Of partitions whose position is not there; None where there never was one."""
+    error: KafkaError | None
+    """The first that will not pass by itself."""
+
+
+NOTHING: Final = Events([], [], None)
+
+
+def sort_out(messages: list[Message]) -> tuple[list[Message], Events]:
+    """Tell records and events apart."""
+    if not any(map(Message.error, messages)):
+        return messages, NOTHING
+    records, ends, astray, found = [], [], [], None
     for message in messages:
         cause = message.error()
         if cause is None:
             records.append(message)
         elif cause.code() == PARTITION_EOF:
             ends.append(message)
+        elif cause.code() == NO_POSITION:
+            astray.append(message)
         elif found is None and not (cause.retriable() or cause.code() in PASSING):
             found = cause
-    return records, ends, found
+    return records, Events(ends, astray, found)
 
 
 def complain(found: KafkaError | None) -> None:
@@ -46,3 +68,29 @@ def complain(found: KafkaError | None) -> None:
     if found.code() == FATAL:  # of a consumer, there is one kind
         raise FencedError(f"reading: {found.str()}")
     raise fault("reading", found)
+
+
+def placed(topics: Topics, astray: Iterable[Message]) -> dict[Partition, int]:
+    """Return where to read partitions on whose position is not there: where records begin.
+
+    Raises
+    ------
+    LogError
+        A position is beyond the end: the topic was made anew, or lost records.
+    """
+    found = {place(message): message.offset() for message in astray}
+    begins, ends = topics.begins(found), topics.ends(found)
+    for at, offset in found.items():
+        if offset is not None and offset > ends[at]:
+            raise LogError(
+                f"{at.topic}-{at.number}: position {offset} is beyond the end {ends[at]}; the topic was made "
+                "anew or has lost records: reset the positions of the group"
+            )
+        if offset is not None and offset < begins[at]:
+            log.warning("%s-%d: offsets %d to %d are kept no longer", *at, offset, begins[at] - 1)
+    return begins
+
+
+def place(message: Message) -> Partition:
+    """Return where a message is from."""
+    return Partition(message.topic() or "", message.partition() or 0)

@@ -5,28 +5,23 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Mapping
-from itertools import repeat
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from forecast.types import I64, U8
 from pipelines.errors import LogError
 from pipelines.log.confluent.faults import FATAL, fault, reason
 from pipelines.log.confluent.topics import Topics
-from pipelines.log.records import Block, split
+from pipelines.log.records import ABSENT, Block
 
-Texts = list[bytes | None]
 Headers = list[tuple[str, str | bytes | None]]
 
 # How long a call waits for room in the queue of librdkafka before it looks again.
 ROOM_S = 0.01
-# Records in one call of librdkafka: beyond some hundreds, more gain nothing.
-CHUNK = 2_000
-# What may be on its way before a block waits, and the largest block that is sent in chunks: a chunk that
-# meets a full queue would be queued with holes, so the queue (`settings.WRITING`) has room for twice that.
-MAX_RECORDS = 200_000
-MAX_BYTES = 96 << 20
-CHUNKED_BYTES = 32 << 20
+# Records whose texts are cut out at once: they then stay in the cache of a core until librdkafka has copied
+# them. Of a whole block of forecasts, megabytes, each is twice as dear.
+CHUNK = 256
 
 
 class Sender:
@@ -67,21 +62,19 @@ class Sender:
         Raises
         ------
         LogError
-            There is no such partition, a record cannot be sent, or none was acknowledged for `patience_s`.
+            There is no such partition, a record cannot be sent, or there was no room within `patience_s`.
         """
         self._topics.check([block.partition])
-        keys, values = split(block.data, block.keys), split(block.data, block.values)
-        topic, number = block.partition
+        ends = time.monotonic() + self._patience_s
         try:
-            if block.headers or len(block.data) > CHUNKED_BYTES:
-                self._send_one_by_one(block, keys, values)
-            else:
-                self._send_chunks(topic, number, keys, values)
+            for first in range(0, len(block.keys), CHUNK):
+                self._send(block, slice(first, first + CHUNK), ends)
             self.producer.poll(0)
         except KafkaException as error:
-            raise self._fault(f"writing to {topic}-{number}", error) from error
-        self._sent.append((len(values), len(block.data)))
-        self._records += len(values)
+            where = f"{block.partition.topic}-{block.partition.number}"
+            raise self._fault(f"writing to {where}", error) from error
+        self._sent.append((len(block.keys), len(block.data)))
+        self._records += len(block.keys)
         self._bytes += len(block.data)
 
     def pending(self) -> int:
@@ -107,10 +100,8 @@ class Sender:
         while self.producer.flush(1.0) and not self._failures and time.monotonic() < ends:
             self._serve(0)
         self.check()
-        if left := len(self.producer):
-            raise LogError(
-                f"{self._who}{left} records not acknowledged after {self._patience_s:g} s", retriable=True
-            )
+        if len(self.producer):
+            raise self._late()
         self.forget()
 
     def check(self) -> None:
@@ -124,37 +115,38 @@ class Sender:
         self._sent.clear()
         self._records = self._bytes = 0
 
-    def _send_chunks(self, topic: str, number: int, keys: Texts, values: Texts) -> None:
-        for first in range(0, len(values), CHUNK):
-            texts = zip(values[first : first + CHUNK], keys[first : first + CHUNK], strict=True)
-            chunk = [{"value": value, "key": key} for value, key in texts]
-            self._wait_for_room()
-            if self.producer.produce_batch(topic, chunk, number) < len(chunk):
-                refused: list[Any] = [record["_error"] for record in chunk if "_error" in record]
-                raise KafkaException(refused[0])
-
-    def _send_one_by_one(self, block: Block, keys: Texts, values: Texts) -> None:
+    def _send(self, block: Block, some: slice, ends: float) -> None:
         topic, number = block.partition
-        for value, key, names in zip(values, keys, block.headers or repeat(()), strict=False):
-            headers: Headers = list(names)
-            ends = time.monotonic() + self._patience_s
-            while True:
-                try:
-                    self.producer.produce(topic, value, key, number, headers=headers)
-                    break
-                except BufferError:
-                    self._wait(ends)
+        keys, values = _cut(block.data, block.keys[some]), _cut(block.data, block.values[some])
+        if block.headers:
+            for value, key, names in zip(values, keys, block.headers[some], strict=True):
+                self._send_late(ends, topic, value, key, number, list(names))
+            return
+        produce = self.producer.produce
+        for value, key in zip(values, keys, strict=True):
+            try:
+                produce(topic, value, key, number)
+            except BufferError:
+                self._send_late(ends, topic, value, key, number)
 
-    def _wait_for_room(self) -> None:
-        ends = time.monotonic() + self._patience_s
-        while len(self.producer) > MAX_RECORDS or (self._bytes > MAX_BYTES and self.pending() > MAX_BYTES):
-            self._wait(ends)
+    def _send_late(
+        self, ends: float, topic: str, value: bytes | None, key: bytes | None, number: int,
+        headers: Headers | None = None,
+    ) -> None:  # fmt: skip
+        """Send one record, and wait for room where there is none."""
+        while True:
+            try:
+                self.producer.produce(topic, value, key, number, headers=headers)
+            except BufferError:
+                if time.monotonic() > ends:
+                    raise self._late() from None
+                self.producer.poll(ROOM_S)
+            else:
+                return
 
-    def _wait(self, ends: float) -> None:
-        if time.monotonic() > ends:
-            text = f"{self._who}no record was acknowledged for {self._patience_s:g} s"
-            raise LogError(text, retriable=True)
-        self.producer.poll(ROOM_S)
+    def _late(self) -> LogError:
+        text = f"{self._who}{len(self.producer)} records not acknowledged after {self._patience_s:g} s"
+        return LogError(text, retriable=True)
 
     def _serve(self, timeout_s: float) -> None:
         """Let librdkafka report; it raises what is fatal."""
@@ -171,3 +163,11 @@ class Sender:
             except KafkaException as told:
                 cause = reason(told)
         return fault(f"{self._who}{doing}", cause)
+
+
+def _cut(data: U8, bounds: I64) -> list[bytes | None]:
+    first, last = int(bounds[:, 0].min()), int(bounds[:, 1].max())
+    if first == ABSENT:
+        return [None if i == ABSENT else data[i:j].tobytes() for i, j in bounds.tolist()]
+    text = data[first:last].tobytes()
+    return [text[i:j] for i, j in (bounds - first).tolist()]

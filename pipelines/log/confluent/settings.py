@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
+
 from collections.abc import Mapping
 from typing import Any
 
 from pipelines.log.protocol import Delivery, Membership
 from pipelines.log.security import Security
+from pipelines.logs import log
 
 Settings = dict[str, Any]
 
 COMMON: Mapping[str, Any] = {
-    "logger": logging.getLogger("pipelines.log.confluent"),
+    "logger": log.getChild("librdkafka"),
     # A small request must not wait for the acknowledgement of the one before it.
     "socket.nagle.disable": True,
 }
@@ -20,7 +21,8 @@ COMMON: Mapping[str, Any] = {
 READING: Mapping[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
-    "auto.offset.reset": "earliest",
+    # A position that is not there is for us to judge (`reading.placed`).
+    "auto.offset.reset": "error",
     "isolation.level": "read_committed",
     "allow.auto.create.topics": False,
     "check.crcs": True,
@@ -34,7 +36,7 @@ READING: Mapping[str, Any] = {
 
 WRITING: Mapping[str, Any] = {
     "enable.idempotence": True,
-    # Back-pressure begins before this is full (`sender`).
+    # Back-pressure of the last resort: the worker waits long before (`pending`).
     "queue.buffering.max.messages": 500_000,
     "queue.buffering.max.kbytes": 262_144,
 }

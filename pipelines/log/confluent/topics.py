@@ -67,8 +67,17 @@ class Topics:
 
     def _offsets(self, partitions: Iterable[Partition], which: Callable[[], Any]) -> dict[Partition, int]:
         asked = {TopicPartition(*partition): which() for partition in partitions}
-        if not asked:
-            return {}
+        ends = time.monotonic() + ANSWERS_WITHIN_S
+        while asked:
+            try:
+                return self._ask(asked)
+            except LogError as error:
+                if not error.retriable or time.monotonic() > ends:
+                    raise
+            time.sleep(PAUSE_S)  # a new topic, or a new leader, that not every broker knows yet
+        return {}
+
+    def _ask(self, asked: dict[TopicPartition, Any]) -> dict[Partition, int]:
         try:
             # Who reads committed records would be told where those end, not where the log does.
             answers = self._admin.list_offsets(

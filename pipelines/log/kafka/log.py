@@ -10,6 +10,7 @@ from pipelines.log.kafka.broker import Broker
 from pipelines.log.kafka.member import KafkaMember
 from pipelines.log.kafka.reader import KafkaReader
 from pipelines.log.kafka.settings import knock, writing
+from pipelines.log.kafka.warming import warm
 from pipelines.log.kafka.writer import KafkaWriter
 from pipelines.log.protocol import Membership, Topic
 from pipelines.log.security import Security
@@ -44,6 +45,7 @@ class KafkaLog:
         return self._broker.count(topic)
 
     def member(self, membership: Membership) -> KafkaMember:
+        warm()
         return KafkaMember(self._broker, membership, self._send)
 
     def reader(self) -> KafkaReader:

@@ -16,7 +16,7 @@ from pipelines.log.kafka.columns import read_columns
 from pipelines.log.kafka.faults import naming_faults
 from pipelines.log.kafka.outbox import Send
 from pipelines.log.kafka.reading import poll, theirs
-from pipelines.log.kafka.rebalance import Change, News, is_news, keep_joining
+from pipelines.log.kafka.rebalance import Change, News, forget_answers, is_news, keep_joining
 from pipelines.log.kafka.settings import REQUEST_S, joining, producing
 from pipelines.log.kafka.transaction import Transactions
 from pipelines.log.kafka.writer import KafkaWriter
@@ -101,6 +101,7 @@ class KafkaMember:
             self._transactions.open()
         ends = time.monotonic() + self._membership.transaction_timeout_s + _CLEANING_S
         found: dict[Partition, int | None] = {}
+        forget_answers(self._consumer)
         with self._naming():
             for each in partitions:
                 left_ms = int(1000 * max(ends - time.monotonic(), 1.0))
@@ -185,6 +186,7 @@ class KafkaMember:
         while self._news.heard:
             change, partitions = self._news.heard.popleft()
             if change is Change.ASSIGNED:
+                forget_answers(self._consumer)
                 self._owned |= partitions
                 listener.assigned(partitions)
             elif change is Change.REVOKED:

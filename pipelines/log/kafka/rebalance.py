@@ -67,3 +67,15 @@ def keep_joining(consumer: Any) -> None:  # noqa: ANN401  # a client without typ
     coordinator: Any = getattr(consumer, "_coordinator", None)
     if getattr(coordinator, "_join_task", None) is not None and not coordinator.need_rejoin():
         coordinator.request_rejoin()
+
+
+def forget_answers(consumer: Any) -> None:  # noqa: ANN401  # a client without types
+    """Have the next question for committed positions put to the brokers.
+
+    The client keeps a question that was given up, and hands its answer to the next who asks for the same
+    partitions, however much later (3.0.12): a position from before the last commit.
+    """
+    coordinator: Any = getattr(consumer, "_coordinator", None)
+    kept: dict[object, object] | None = getattr(coordinator, "_offset_fetch_futures", None)
+    if kept is not None:
+        kept.clear()

@@ -135,21 +135,23 @@ class Transactions:
         self._outbox.forget()
 
     def _give_up(self, error: errors.KafkaError) -> LogError:
-        """Leave a transaction that failed; return what is to be raised."""
+        """Leave a transaction that failed; return what is to be raised.
+
+        The producer goes with it: after a batch that failed its sequence numbers have a hole, and the next
+        one aborts what is still open.
+        """
         took_s = time.monotonic() - (self._begun_s or 0.0)
         fencing = is_fencing(error) or is_fencing(self._outbox.error)
         self._end()
-        if fencing:
-            self._drop()
-            # The brokers fence who exceeds the timeout in the same words.
-            if took_s < self._timeout_s or self._displaced():
-                name = self._settings["transactional_id"]
-                return FencedError(f"another worker has taken the place of {name!r}; this one must end")
-            return AbortedError(f"a transaction took longer than {self._timeout_s:g} s; it was aborted")
-        if not self._aborted():
-            self._drop()
+        self._drop()
+        # The brokers fence who exceeds the timeout in the same words.
+        if fencing and (took_s < self._timeout_s or self._displaced()):
+            name = self._settings["transactional_id"]
+            return FencedError(f"another worker has taken the place of {name!r}; this one must end")
         if is_lasting(error):
             return named(error, self._log)
+        if fencing:
+            return AbortedError(f"a transaction took longer than {self._timeout_s:g} s; it was aborted")
         return AbortedError(f"a transaction was aborted: {named(error, self._log)}")
 
     def _aborted(self) -> bool:

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from forecast import online
 from forecast.errors import InputError
+from forecast.kernels import slot_dump, slot_steps
+from forecast.kernels._jit import COMPILED
 from forecast.online.bank import LONG_GAP, Bank
 from tests.forecast.online.bank_models import (
     GIVEN,
@@ -382,3 +384,23 @@ def test_nothing_to_do_is_done():
 def test_regressors_of_the_time_last_through_any_gap():
     driven = Driven(["wave errors", "calendar"])
     driven.check([(0, 200, NAN), (1, 170, 2.0), (0, 0, 1.0), (1, 1, 1.0)])
+
+
+def test_whatever_the_arrays_nothing_is_compiled_again():
+    """In the middle of a stream that would take half a minute."""
+    for names in (["ar", "waves"], ["arx", "sarima"]):
+        driven = Driven(names)
+        bank, slots = driven.bank, driven.slots
+        driven.step([(0, 0, 1.0), (1, 3, NAN)])
+        data, ends = bank.dump(slots)
+        bank.load(slots, np.frombuffer(b"a" + data.tobytes(), offset=1), ends.astype(np.int32))
+        now, ahead = driven.exog([(0, 0, 1.0), (1, 0, 1.0)])
+        bank.step(tuple(slots), np.zeros(2, np.uint8), np.zeros((2, 2))[:, 0], now, ahead)
+        one = {name: np.frombuffer(np.ones(1).tobytes()) for name in GIVEN}
+        bank.step(slots[:1], [0], one["a"], one)
+        bank.skip(slots[:1], bank.t(slots[:1]) + 3, one)
+        bank.advance(slots[:1], np.zeros((4, 1)).T, None, {name: np.zeros((4, 1)).T for name in GIVEN})
+    if COMPILED:
+        dumps = (slot_dump.dump_ends, slot_dump.dump_many, slot_dump.check_many, slot_dump.load_many)
+        for kernel in (slot_steps.step_many, slot_steps.advance_many, *dumps):
+            assert len(kernel.signatures) == 1, kernel.signatures

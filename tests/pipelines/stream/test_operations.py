@@ -1,0 +1,171 @@
+"""What operators see and do: metrics, health, the end."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from dataclasses import replace
+
+import pytest
+
+from pipelines.errors import StreamError
+from pipelines.log.protocol import Topic
+from pipelines.stream.health import Health
+from pipelines.stream.metrics import Metrics, Totals
+from pipelines.stream.page import Page
+from pipelines.stream.preparing import make_stream_topics
+from pipelines.stream.service import run_service
+from pipelines.stream.stopping import Stop
+from tests.pipelines.stream.adding import TOPICS, AddingEngine, served
+from tests.pipelines.stream.faulty import FaultyLog, Plan
+from tests.pipelines.stream.sums import check, fill, options
+
+
+@pytest.fixture
+def page():
+    totals, health = Totals(), Health("v1")
+    page = Page(Metrics(totals), health, 0)
+    page.totals = totals
+    yield page
+    page.close()
+
+
+def get(page, path):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{page.server_port}{path}", timeout=10) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def test_metrics_are_the_totals(page):
+    page.totals.add("ticks", 12)
+    page.totals.dead_reasons["malformed"] += 2
+    page.totals.lag = {0: 5, 3: 0}
+    page.metrics.transaction_s.observe(0.02)
+    status, text = get(page, "/metrics")
+    assert status == 200
+    for line in (
+        "forecast_stream_ticks_total 12.0",
+        'forecast_stream_dead_lettered_total{reason="malformed"} 2.0',
+        'forecast_stream_lag{partition="0"} 5.0',
+        'forecast_stream_transaction_seconds_bucket{le="0.025"} 1.0',
+        "forecast_stream_swaps_refused_total 0.0",
+    ):
+        assert line in text.splitlines()
+
+
+def test_health_follows_the_loop(page):
+    status, text = get(page, "/healthz")
+    assert (status, json.loads(text)["status"]) == (503, "starting")
+    page.health.turned({0: 10, 2: 3}, [1], {0: 4})
+    status, text = get(page, "/healthz")
+    assert status == 200
+    assert {
+        "status": "ok",
+        "assigned": [0, 2],
+        "restoring": [1],
+        "lag": {"0": 4},
+        "version": "v1",
+    }.items() <= (json.loads(text).items())
+    page.health.clock = lambda: time.monotonic() + 31
+    assert get(page, "/healthz")[0] == 503
+    page.health.clock = time.monotonic
+    page.health.fail("fenced")
+    assert json.loads(get(page, "/healthz")[1])["error"] == "fenced"
+
+
+def test_other_paths_are_not_there(page):
+    assert get(page, "/")[0] == 404
+
+
+def test_those_who_ask_and_never_end_do_not_keep_others_out_for_ever(page, monkeypatch):
+    monkeypatch.setattr("pipelines.stream.page._Answer.timeout", 0.3)
+    idle = [socket.create_connection(("127.0.0.1", page.server_port)) for _ in range(20)]
+    try:
+        time.sleep(0.6)
+        assert get(page, "/metrics")[0] == 200
+    finally:
+        for each in idle:
+            each.close()
+
+
+def test_a_port_that_is_taken_is_named(page):
+    with pytest.raises(StreamError, match=f"{page.server_port}.*take another port"):
+        Page(page.metrics, page.health, page.server_port)
+
+
+def test_topics_that_do_not_fit_are_named(log):
+    log.make_topics([Topic(TOPICS.ticks, 3), Topic(TOPICS.forecasts, 2)])
+    with pytest.raises(StreamError, match="'forecasts' has 2 partitions and 'ticks' has 3"):
+        make_stream_topics(log, TOPICS, "model-control", 4)
+
+
+def test_an_end_that_is_asked_for_commits_what_was_handled(log):
+    """The interval is an hour: only the end commits."""
+    expected, engine, stop = fill(log), AddingEngine(), Stop()
+    service = replace(options(commit_interval_s=3600.0), stop_at_end=False)
+
+    class Asking(AddingEngine):
+        def process(self, batch):
+            if int(batch.position) == 30:
+                seen.append(batch.partition.number)
+            if len(seen) == 2:
+                stop.ask()
+            return super().process(batch)
+
+    seen, engine = [], Asking()
+    run_service(log, engine, served(), service, stop)
+    stop.ended()
+    check(log, expected, engine)
+
+
+def test_an_end_that_takes_too_long_is_forced():
+    forced = threading.Event()
+    stop = Stop(0.05, forced.set)
+    stop.ask()
+    stop.ask()
+    assert forced.wait(5)
+    assert stop.left_s() == 0.0
+
+
+def test_an_end_in_time_is_not_forced():
+    forced = threading.Event()
+    stop = Stop(0.1, forced.set)
+    stop.ask()
+    stop.ended()
+    assert not forced.wait(0.3)
+
+
+def test_too_much_on_its_way_stops_reading_and_not_polling(log):
+    """Writes are acknowledged only after some polls; none are read meanwhile."""
+    expected, engine, read_while_paused = fill(log), AddingEngine(), []
+
+    class Slow(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+            polls = iter(range(10_000))
+            poll, resume = member.end.poll, member.end.resume
+            state = {"pending": 0}
+
+            def polled(timeout_s, limit):
+                n = next(polls)
+                found = poll(timeout_s, limit)
+                state["pending"] = 1000 if n % 10 in (3, 4, 5) else 0
+                if member.end._paused and n > 5:
+                    read_while_paused.extend(found)
+                return found
+
+            member.end.poll, member.end.resume = polled, resume
+            member.end.pending = lambda: state["pending"]
+            return member
+
+    totals = run_service(Slow(log, Plan()), engine, served(), options(pending_limit=100), Stop())
+    check(log, expected, engine)
+    assert read_while_paused == []
+    assert totals.gauges["paused"] == 0.0
