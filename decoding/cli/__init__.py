@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from importlib import import_module
 from typing import Final
@@ -55,7 +56,16 @@ class LazyGroup(click.Group):
             said = error.strerror or str(error)
             said += "" if error.filename is None else f": {error.filename}"
             click.echo(f"decoding {ctx.invoked_subcommand}: {said}", err=True)
+            _discard_stdout()
             ctx.exit(1)
+
+
+def _discard_stdout() -> None:
+    """Throw away what stdout still holds: the interpreter would try to write it again as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})

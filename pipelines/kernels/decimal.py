@@ -31,6 +31,8 @@ _SPLIT = 134217729.0
 _PLAIN_FROM, _PLAIN_TO = -5, 15
 
 _MINUS, _DOT, _ZERO, _EXPONENT = 45, 46, 48, 101
+# Without a sign a division by ten is one multiplication.
+_TEN, _ZERO_DIGIT = np.uint64(10), np.uint64(48)
 
 
 @exact_kernel
@@ -74,12 +76,14 @@ def put_int(out: U8, at: int, value: int) -> int:
     if value < 0:
         out[at] = _MINUS
         at, value = at + 1, -value
-    size, rest = 1, value // 10
+    left = np.uint64(value)
+    size, rest = 1, left // _TEN
     while rest > 0:
-        size, rest = size + 1, rest // 10
+        size, rest = size + 1, rest // _TEN
     for j in range(size - 1, -1, -1):
-        out[at + j] = _ZERO + value % 10
-        value //= 10
+        rest = left // _TEN
+        out[at + j] = np.uint8(left - rest * _TEN + _ZERO_DIGIT)
+        left = rest
     return at + size
 
 
@@ -101,8 +105,10 @@ def put_float(out: U8, at: int, value: float) -> int:
         exponent += 1 if mantissa >= _TOP else -1
         mantissa = _mantissa(a, exponent)
     size = DIGITS
-    while size > 1 and mantissa % 10 == 0:
-        mantissa, size = mantissa // 10, size - 1
+    digits = np.uint64(mantissa)
+    while size > 1 and digits // _TEN * _TEN == digits:
+        digits, size = digits // _TEN, size - 1
+    mantissa = np.int64(digits)  # type: ignore[assignment]  # the int of a kernel
     if exponent < _PLAIN_FROM or exponent > _PLAIN_TO:
         return _put_scientific(out, at, mantissa, size, exponent)
     return _put_plain(out, at, mantissa, size, exponent)
@@ -112,10 +118,11 @@ def put_float(out: U8, at: int, value: float) -> int:
 def _put_digits(out: U8, at: int, mantissa: int, size: int, dot: int) -> int:
     """Write the digits of a number with a point before digit `dot`; return where it ends."""
     end = at + size + (1 if 0 < dot < size else 0)
-    place = end - 1
+    place, left = end - 1, np.uint64(mantissa)
     for j in range(size - 1, -1, -1):
-        out[place] = _ZERO + mantissa % 10
-        mantissa //= 10
+        rest = left // _TEN
+        out[place] = np.uint8(left - rest * _TEN + _ZERO_DIGIT)
+        left = rest
         place -= 1
         if j == dot and dot > 0:
             out[place] = _DOT

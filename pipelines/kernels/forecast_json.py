@@ -74,9 +74,10 @@ def _put(out: U8, at: int, text: U8, first: int, last: int) -> int:
 
 
 @exact_kernel
-def _put_numbers(out: U8, at: int, values: F64) -> int:
-    for j in range(len(values)):
-        if j > 0:
+def _put_numbers(out: U8, at: int, values: F64, first: int, last: int) -> int:
+    """Write numbers with commas between; `TOO_HARD` where one cannot be written."""
+    for j in range(first, last):
+        if j > first:
             out[at] = _COMMA
             at += 1
         at = put_float(out, at, values[j])
@@ -86,13 +87,15 @@ def _put_numbers(out: U8, at: int, values: F64) -> int:
 
 
 @exact_kernel
-def _put_bounds(out: U8, at: int, bounds: F64, row: int) -> int:
-    for level in range(bounds.shape[0]):
+def _put_bounds(out: U8, at: int, bounds: F64, row: int, rows: int, levels: int, horizon: int) -> int:
+    """Write a list for each level; `bounds` is flat, levels by rows by steps."""
+    for level in range(levels):
         if level > 0:
             out[at] = _COMMA
             at += 1
         out[at] = _OPEN
-        at = _put_numbers(out, at + 1, bounds[level, row])
+        first = (level * rows + row) * horizon
+        at = _put_numbers(out, at + 1, bounds, first, first + horizon)
         if at == TOO_HARD:
             return TOO_HARD
         out[at] = _CLOSE
@@ -101,44 +104,39 @@ def _put_bounds(out: U8, at: int, bounds: F64, row: int) -> int:
 
 
 @exact_kernel
-def _put_path(out: U8, at: int, texts: Texts, rows: Rows, i: int) -> int:
-    """From the mean to before `z`."""
-    at = _put_numbers(out, at, rows.mean[i])
-    if at != TOO_HARD:
-        at = _put_bounds(out, _put(out, at, texts.levels, 0, len(texts.levels)), rows.lo, i)
-    if at != TOO_HARD:
-        at = _put_bounds(out, _put(out, at, _HI, 0, len(_HI)), rows.hi, i)
-    return at
-
-
-@exact_kernel
-def _put_message(out: U8, at: int, texts: Texts, rows: Rows, i: int) -> int:
-    slot = rows.slots[i]
-    at = _put(out, at, _HEAD, 0, len(_HEAD))
-    at = _put(out, at, texts.ids, texts.id_ends[slot], texts.id_ends[slot + 1])
-    at = put_int(out, _put(out, at, _TIME, 0, len(_TIME)), rows.ts_ms[i])
-    at = put_int(out, _put(out, at, texts.model, 0, len(texts.model)), rows.dt_ms[i])
-    at = _put_path(out, _put(out, at, _MEAN, 0, len(_MEAN)), texts, rows, i)
-    if at == TOO_HARD:
-        return TOO_HARD
-    at = _put(out, at, _Z, 0, len(_Z))
-    at = _put(out, at, _NULL, 0, len(_NULL)) if np.isnan(rows.z[i]) else put_float(out, at, rows.z[i])
-    if at == TOO_HARD:
-        return TOO_HARD
-    at = put_int(out, _put(out, at, _IMPUTED, 0, len(_IMPUTED)), rows.imputed[i])
-    at = put_int(out, _put(out, at, texts.source, 0, len(texts.source)), rows.offsets[i])
-    return _put(out, at, _TAIL, 0, len(_TAIL))
-
-
-@exact_kernel
 def put_forecasts(texts: Texts, rows: Rows, out: U8, ends: I64) -> None:
     """Write a message a row to `out`, one after the other, and where each ends to `ends` (n,).
 
     A row with a number that `decimal.put_float` cannot write is left out: it ends where it begins, and its
-    message is the caller's to make. Offsets and times must not be negative beyond an int64.
+    message is the caller's to make. Offsets and times must not be negative beyond an int64. The arrays of
+    `rows` are contiguous.
     """
-    at = 0
-    for i in range(len(rows.slots)):
-        end = _put_message(out, at, texts, rows, i)
-        at = at if end == TOO_HARD else end
-        ends[i] = at
+    # What is taken out of a tuple is counted: done for every message it took as long as the numbers.
+    ids, id_ends, model, level, source = texts.ids, texts.id_ends, texts.model, texts.levels, texts.source
+    slots, ts_ms, dt_ms, z, imputed = rows.slots, rows.ts_ms, rows.dt_ms, rows.z, rows.imputed
+    mean, lo, hi, offsets = rows.mean.reshape(-1), rows.lo.reshape(-1), rows.hi.reshape(-1), rows.offsets
+    n, horizon, levels = len(slots), rows.mean.shape[1], rows.lo.shape[0]
+    begin = 0
+    for i in range(n):
+        ends[i] = begin
+        at = _put(out, begin, _HEAD, 0, len(_HEAD))
+        at = _put(out, at, ids, id_ends[slots[i]], id_ends[slots[i] + 1])
+        at = put_int(out, _put(out, at, _TIME, 0, len(_TIME)), ts_ms[i])
+        at = put_int(out, _put(out, at, model, 0, len(model)), dt_ms[i])
+        at = _put_numbers(out, _put(out, at, _MEAN, 0, len(_MEAN)), mean, i * horizon, (i + 1) * horizon)
+        if at == TOO_HARD:
+            continue
+        at = _put_bounds(out, _put(out, at, level, 0, len(level)), lo, i, n, levels, horizon)
+        if at == TOO_HARD:
+            continue
+        at = _put_bounds(out, _put(out, at, _HI, 0, len(_HI)), hi, i, n, levels, horizon)
+        if at == TOO_HARD:
+            continue
+        at = _put(out, at, _Z, 0, len(_Z))
+        at = _put(out, at, _NULL, 0, len(_NULL)) if np.isnan(z[i]) else put_float(out, at, z[i])
+        if at == TOO_HARD:
+            continue
+        at = put_int(out, _put(out, at, _IMPUTED, 0, len(_IMPUTED)), imputed[i])
+        at = put_int(out, _put(out, at, source, 0, len(source)), offsets[i])
+        begin = _put(out, at, _TAIL, 0, len(_TAIL))
+        ends[i] = begin

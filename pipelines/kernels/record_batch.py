@@ -89,7 +89,7 @@ def _crc32c(data: U8, first: int, last: int) -> int:
     while at < last:
         crc = (crc >> np.uint32(8)) ^ _CRC[0, (crc ^ np.uint32(data[at])) & np.uint32(255)]
         at += 1
-    return np.int64(crc ^ np.uint32(0xFFFFFFFF))
+    return int(np.int64(crc ^ np.uint32(0xFFFFFFFF)))
 
 
 @exact_kernel
@@ -100,7 +100,7 @@ def _integer(data: U8, at: int, size: int) -> int:
         number = (number << 8) | np.int64(data[at + i])
     if size < 8 and data[at] >= 128:
         number -= np.int64(1) << (8 * size)
-    return number
+    return int(number)
 
 
 @exact_kernel
@@ -113,9 +113,9 @@ def _varint(data: U8, at: int, last: int) -> tuple[int, int]:
         at += 1
         if byte < 128:
             sign = -(number & 1)
-            return ((number >> 1) & np.int64(0x7FFFFFFFFFFFFFFF)) ^ sign, at
+            return int(((number >> 1) & np.int64(0x7FFFFFFFFFFFFFFF)) ^ sign), at
         shift += 7
-    return np.int64(0), _BAD
+    return 0, _BAD
 
 
 @exact_kernel
@@ -273,7 +273,7 @@ def _size(number: int) -> int:
     rest = (number << 1) ^ (number >> 63)
     count = 1
     while rest > 127 or rest < 0:
-        rest = (rest >> 7) & np.int64(0x01FFFFFFFFFFFFFF)
+        rest = (rest >> 7) & 0x01FFFFFFFFFFFFFF
         count += 1
     return count
 
@@ -284,7 +284,7 @@ def _put(number: int, out: U8, at: int) -> int:
     rest = (number << 1) ^ (number >> 63)
     while rest > 127 or rest < 0:
         out[at] = (rest & 127) | 128
-        rest = (rest >> 7) & np.int64(0x01FFFFFFFFFFFFFF)
+        rest = (rest >> 7) & 0x01FFFFFFFFFFFFFF
         at += 1
     out[at] = rest
     return at + 1
@@ -294,7 +294,7 @@ def _put(number: int, out: U8, at: int) -> int:
 def _copy(data: U8, first: int, last: int, out: U8, at: int) -> int:
     """Write the length of a text, and the text; return where it ends."""
     if first < 0:
-        return _put(np.int64(-1), out, at)
+        return _put(-1, out, at)
     at = _put(last - first, out, at)
     for i in range(last - first):
         out[at + i] = data[first + i]
@@ -327,13 +327,13 @@ def pack(
     """
     at = 0
     for i in range(len(keys)):
-        number = np.int64(first + i)
-        extra = 1 if len(bounds) == 0 else bounds[i, 1] - bounds[i, 0]
+        number = first + i
+        extra = 1 if len(bounds) == 0 else int(bounds[i, 1] - bounds[i, 0])
         size = 1 + _size(delta_ms) + _size(number) + extra
         size += _text_size(keys[i, 0], keys[i, 1]) + _text_size(values[i, 0], values[i, 1])
-        at = _put(np.int64(size), out, at)
+        at = _put(size, out, at)
         out[at] = 0  # attributes
-        at = _put(np.int64(delta_ms), out, at + 1)
+        at = _put(delta_ms, out, at + 1)
         at = _put(number, out, at)
         at = _copy(data, keys[i, 0], keys[i, 1], out, at)
         at = _copy(data, values[i, 0], values[i, 1], out, at)

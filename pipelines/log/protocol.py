@@ -65,51 +65,66 @@ class Member(Protocol):
 
     def join(self, topics: Sequence[str], listener: Listener) -> None:
         """Become a member; partitions come with `poll`."""
+        ...
 
     def poll(self, timeout_s: float, limit: int) -> list[Batch]:
         """Return what is there, `limit` records at most (roughly), or nothing after `timeout_s`."""
+        ...
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
         """Read on from these offsets."""
+        ...
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         """Stop reading these, until `resume`; `poll` must still be called."""
+        ...
 
     def resume(self, partitions: Iterable[Partition]) -> None:
         """Read these again."""
+        ...
 
     def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
         """Return the committed positions; None where there is none.
 
         Waits until no open transaction holds a position of these partitions.
         """
+        ...
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offsets that the next records will have."""
+        ...
 
     def begins(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the first offsets that are still kept."""
+        ...
 
     def begin(self) -> None:
         """Start a transaction (exactly-once)."""
+        ...
 
     def write(self, block: Block) -> None:
         """Append records; they are on their way when this returns."""
+        ...
 
     def pending(self) -> int:
         """Return how many bytes written are not acknowledged yet."""
+        ...
 
     def barrier(self) -> None:
         """Wait until what was written is acknowledged (at-least-once)."""
+        ...
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Make what was written, and these positions, last: together, or (at-least-once) in this order."""
+        ...
 
     def abort(self) -> None:
         """Forget what was written since `begin`."""
+        ...
 
     def close(self) -> None:
         """Leave; an open transaction is aborted."""
+        ...
 
 
 class Reader(Protocol):
@@ -117,24 +132,30 @@ class Reader(Protocol):
 
     def assign(self, positions: Mapping[Partition, int | None]) -> None:
         """Read these partitions and no others, from these offsets on; None: from the first that is kept."""
+        ...
 
     def poll(self, timeout_s: float, limit: int) -> list[Batch]:
         """Return what is there, or nothing after `timeout_s`."""
+        ...
 
     def positions(self) -> dict[Partition, int]:
         """Return where each partition will be read on: past markers and aborted records already seen."""
+        ...
 
     def begins(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the first offsets that are still kept."""
+        ...
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offsets that the next records will have, open transactions included.
 
         Who reads until `positions` are here has waited for those transactions to be decided.
         """
+        ...
 
     def close(self) -> None:
         """Stop reading."""
+        ...
 
 
 class Writer(Protocol):
@@ -142,15 +163,19 @@ class Writer(Protocol):
 
     def write(self, block: Block) -> None:
         """Append records; they are on their way when this returns."""
+        ...
 
     def pending(self) -> int:
         """Return how many bytes written are not acknowledged yet."""
+        ...
 
     def flush(self) -> None:
         """Wait until everything is acknowledged."""
+        ...
 
     def close(self) -> None:
         """Flush, and stop."""
+        ...
 
 
 class Log(Protocol):
@@ -158,18 +183,24 @@ class Log(Protocol):
 
     def make_topics(self, topics: Iterable[Topic]) -> None:
         """Make those that are not there; one that is keeps its partitions."""
+        ...
 
     def partitions(self, topic: str) -> int:
         """Return how many partitions a topic has; `LogError` where there is no such topic."""
+        ...
 
     def member(self, membership: Membership) -> Member:
         """Return a worker's end of the log."""
+        ...
 
     def reader(self) -> Reader:
         """Return an end that reads."""
+        ...
 
     def writer(self, linger_ms: int = 5) -> Writer:
         """Return an end that writes."""
+        ...
 
     def close(self) -> None:
         """Let go of what the log itself holds."""
+        ...

@@ -70,7 +70,7 @@ class Grid:
             floor, _ = self.freq.positions(times, start)
             places = floor[:, None] + np.arange(-1, 3)
             points = self.freq.times(start[:, None], places)
-        except (ForecastError, OverflowError, IndexError):
+        except (ForecastError, ValueError, ArithmeticError, IndexError):  # a calendar of pandas ends
             return np.full(len(times), FAR) if len(times) == 1 else self._one_by_one(times, start, tolerance)
         points = np.where(points == NOT_A_TIME, np.iinfo(np.int64).max, points).astype(np.float64)
         gap = np.abs(points - times[:, None])

@@ -76,9 +76,10 @@ class Press:
         """Return the messages of `paths`, and which ticks have none: not finite, or too large."""
         texts = Texts(*quoted, *_constants(author))
         m = len(paths.ticks)
+        mean, lo, hi = (np.ascontiguousarray(part) for part in (paths.mean, paths.lo, paths.hi))
+        dt_ms = np.full(m, author.dt_ms)
         rows = Rows(
-            paths.series, paths.ts_ms, np.full(m, author.dt_ms), paths.mean, paths.lo, paths.hi, paths.z,
-            paths.imputed, paths.offsets,
+            paths.series, paths.ts_ms, dt_ms, mean, lo, hi, paths.z, paths.imputed, paths.offsets
         )  # fmt: skip
         room = room_for(texts, paths.series, paths.mean.shape[1], len(author.levels))
         if len(self.scratch) < room:

@@ -1,8 +1,9 @@
 """Memory of a worker over ten million ticks: ``python -m tests.bench.bench_stream_memory``.
 
 Not part of `make bench-stream` unless it is asked for (``STEADY=1``): it takes minutes, and writes gigabytes,
-of which the broker keeps a part (``retention.bytes``). The first fifth is not counted: states are made, buffers
-find their size. What counts is how much higher the resident memory is in the last fifth than in the second.
+of which the broker keeps a part (``retention.bytes``). The first fifth is not counted: states are made,
+buffers find their size. What counts is how much higher the resident memory is in the last fifth than in the
+second.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """A worker that comes back without its state: ``python -m tests.bench.bench_stream_restore``.
 
-A million series of AR(8): a worker makes their states and ends; another, which has nothing, reads them from the
-changelog on a real broker. Its own log says when it was given the partitions and when the last one was whole.
+A million series of AR(8): a worker makes their states and ends; another, which has nothing, reads them from
+the changelog on a real broker. Its own log says when it was given the partitions and when the last one was
+whole.
 """
 
 from __future__ import annotations

@@ -207,14 +207,16 @@ def test_text_in_another_encoding_is_said(where):
 
 
 def shell(*arguments, **settings):
+    """Run a command with the buffers that a user's has."""
     command = [sys.executable, "-m", "decoding", *map(str, arguments)]
+    buffered = {"env": {**os.environ, "PYTHONUNBUFFERED": ""}, **settings}
     return subprocess.run(
-        command, cwd=ROOT, stderr=subprocess.PIPE, encoding="latin-1", check=False, **settings
+        command, cwd=ROOT, stderr=subprocess.PIPE, encoding="latin-1", check=False, **buffered
     )
 
 
 def test_a_terminal_without_a_character_gets_its_number():
-    environment = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    environment = os.environ | {"PYTHONIOENCODING": "latin-1", "PYTHONUNBUFFERED": ""}
     done = shell("tokenize", *("-m", goldens.tokenizer("bpe"), "-p", "\u0160"), env=environment, stdout=-1)
     assert (done.returncode, done.stderr) == (0, "")
     assert "\\u" in done.stdout

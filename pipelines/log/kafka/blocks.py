@@ -11,17 +11,20 @@ import time
 from typing import Any, Final
 
 import numpy as np
-from kafka import TopicPartition, errors
-from kafka.producer.future import FutureRecordMetadata
-from kafka.producer.producer_batch import ProducerBatch
-from kafka.producer.record_accumulator import RecordAccumulator
-from kafka.record.default_records import DefaultRecordBatchBuilder
-from kafka.record.memory_records import MemoryRecordsBuilder
-from kafka.record.util import encode_varint
 
 from forecast.types import I64, U8
 from pipelines.kernels.record_batch import AROUND, pack
-from pipelines.log.kafka.client import KNOWN
+from pipelines.log.kafka.client import (
+    KNOWN,
+    accumulating,
+    batches,
+    building,
+    errors,
+    futures,
+    kafka,
+    records,
+    varints,
+)
 from pipelines.log.kafka.outbox import MOST_BYTES, Send, Sent, send_records
 from pipelines.log.records import Block
 
@@ -30,7 +33,7 @@ _NO_BYTES: Final[U8] = np.zeros(0, dtype=np.uint8)
 _NO_BYTES.flags.writeable = False
 
 
-class BlockBatch(ProducerBatch):  # type: ignore[misc]  # a client without types
+class BlockBatch(batches.ProducerBatch):  # type: ignore[misc]  # a client without types
     """A batch of blocks.
 
     One that the broker finds too large would be cut in two by the client, which then reports on the
@@ -49,8 +52,8 @@ def best_send() -> Send:
 
 def _as_known() -> bool:
     """Tell whether what is reached into has the parts that are used here."""
-    accumulator = RecordAccumulator(batch_size=MOST_BYTES)
-    batch = _new_batch(TopicPartition("t", 0), 0)
+    accumulator = accumulating.RecordAccumulator(batch_size=MOST_BYTES)
+    batch = _new_batch(kafka.TopicPartition("t", 0), 0)
     builder = batch.records._builder  # noqa: SLF001  # the seam
     parts = (
         (accumulator, ("_batches", "_incomplete", "_tp_lock", "_closed", "_appends_in_progress")),
@@ -62,7 +65,7 @@ def _as_known() -> bool:
         (builder, ("_buffer", "_num_records", "_last_offset", "_first_timestamp", "_max_timestamp")),
     )
     known = all(hasattr(owner, name) for owner, names in parts for name in names)
-    return known and isinstance(builder, DefaultRecordBatchBuilder)
+    return known and isinstance(builder, records.DefaultRecordBatchBuilder)
 
 
 def send_block(producer: Any, block: Block) -> list[Sent]:  # noqa: ANN401  # a client without types
@@ -75,7 +78,7 @@ def send_block(producer: Any, block: Block) -> list[Sent]:  # noqa: ANN401  # a 
     """
     if len(block.keys) == 0:
         return []
-    tp = TopicPartition(*block.partition)
+    tp = kafka.TopicPartition(*block.partition)
     if producer._metadata.partitions_for_topic(tp.topic) is None:  # noqa: SLF001
         producer.partitions_for(tp.topic)
     transactions = producer._transaction_manager  # noqa: SLF001
@@ -107,22 +110,22 @@ def _append(accumulator: Any, tp: Any, block: Block) -> Sent:  # noqa: ANN401
 
 
 def _new_batch(tp: Any, now_ms: int) -> Any:  # noqa: ANN401
-    records = MemoryRecordsBuilder(2, 0, MOST_BYTES)
-    builder = records._builder  # noqa: SLF001
+    held = building.MemoryRecordsBuilder(2, 0, MOST_BYTES)
+    builder = held._builder  # noqa: SLF001
     builder._first_timestamp = builder._max_timestamp = now_ms  # noqa: SLF001
-    return BlockBatch(tp, records)
+    return BlockBatch(tp, held)
 
 
 def _has_room(batch: Any, room: int) -> bool:  # noqa: ANN401
     """Tell whether a batch still waits for its first turn, and can take so many bytes more."""
-    records = batch.records
-    return not records._closed and not batch.in_retry() and records.size_in_bytes() + room <= MOST_BYTES  # noqa: SLF001
+    held = batch.records
+    return not held._closed and not batch.in_retry() and held.size_in_bytes() + room <= MOST_BYTES  # noqa: SLF001
 
 
 def _fill(batch: Any, block: Block, headers: U8, bounds: I64, room: int, now_ms: int) -> Sent:  # noqa: ANN401
-    records = batch.records
-    builder = records._builder  # noqa: SLF001
-    first = records._next_offset  # noqa: SLF001
+    held = batch.records
+    builder = held._builder  # noqa: SLF001
+    first = held._next_offset  # noqa: SLF001
     n = len(block.keys)
     out = np.empty(room, dtype=np.uint8)
     delta_ms = now_ms - builder._first_timestamp  # noqa: SLF001
@@ -134,11 +137,11 @@ def _fill(batch: Any, block: Block, headers: U8, bounds: I64, room: int, now_ms:
     builder._num_records += n  # noqa: SLF001
     builder._last_offset = first + n - 1  # noqa: SLF001
     builder._max_timestamp = max(builder._max_timestamp, now_ms)  # noqa: SLF001
-    records._next_offset = first + n  # noqa: SLF001
+    held._next_offset = first + n  # noqa: SLF001
     batch.last_append = time.monotonic()
     batch.max_record_size = max(batch.max_record_size, size)
     # One for each block: what the broker says of the batch is said of its first record.
-    future = FutureRecordMetadata(batch.produce_future, first, now_ms, None, -1, -1, -1)
+    future = futures.FutureRecordMetadata(batch.produce_future, first, now_ms, None, -1, -1, -1)
     batch._record_futures.append(future)  # noqa: SLF001
     return Sent(size, future)
 
@@ -154,10 +157,10 @@ def _headers(block: Block) -> tuple[U8, I64]:
     text = bytearray()
     ends = [0]
     for pairs in block.headers:
-        encode_varint(len(pairs), text.append)
+        varints.encode_varint(len(pairs), text.append)
         for name, value in pairs:
             for each in (name.encode(), value):
-                encode_varint(len(each), text.append)
+                varints.encode_varint(len(each), text.append)
                 text += each
         ends.append(len(text))
     bounds = np.array([ends[:-1], ends[1:]], dtype=np.int64).T.copy()

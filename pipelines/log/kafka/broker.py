@@ -7,10 +7,8 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
-from kafka import KafkaAdminClient, TopicPartition, errors
-from kafka.protocol.consumer import OffsetSpec
-
 from pipelines.errors import LogError
+from pipelines.log.kafka.client import errors, kafka, protocol
 from pipelines.log.kafka.faults import naming_faults
 from pipelines.log.kafka.settings import common, knock
 from pipelines.log.protocol import Topic
@@ -38,7 +36,7 @@ class Broker:
         self.address = address
         self.settings = common(address, security)
         self._lock = threading.Lock()
-        self._client: KafkaAdminClient | None = None
+        self._client: Any = None
         self._counts: dict[str, int] = {}
 
     def make(self, topics: Iterable[Topic]) -> None:
@@ -64,11 +62,11 @@ class Broker:
 
     def begins(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the first offsets that are still kept."""
-        return self._offsets(partitions, OffsetSpec.EARLIEST)
+        return self._offsets(partitions, protocol.OffsetSpec.EARLIEST)
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offsets that the next records will have, whatever transactions are open."""
-        return self._offsets(partitions, OffsetSpec.LATEST)
+        return self._offsets(partitions, protocol.OffsetSpec.LATEST)
 
     def holder(self, group: str, instance: str) -> str | None:
         """Return the id of the member that has an instance's place in a group now."""
@@ -85,7 +83,7 @@ class Broker:
                 self._client = None
 
     def _offsets(self, partitions: Iterable[Partition], which: int) -> dict[Partition, int]:
-        wanted = {TopicPartition(*each): which for each in partitions}
+        wanted = {kafka.TopicPartition(*each): which for each in partitions}
         if not wanted:
             return {}
         for tp in wanted:
@@ -108,7 +106,7 @@ class Broker:
     def _make(self, topic: Topic) -> None:
         wanted = {"num_partitions": topic.partitions, "configs": _COMPACT if topic.compact else {}}
 
-        def make(client: KafkaAdminClient) -> None:
+        def make(client: Any) -> None:  # noqa: ANN401
             try:
                 client.create_topics({topic.name: wanted})
             except errors.TopicAlreadyExistsError:
@@ -131,11 +129,11 @@ class Broker:
                 with naming_faults(self.address):
                     raise
 
-    def _open(self) -> KafkaAdminClient:
+    def _open(self) -> Any:  # noqa: ANN401
         with self._lock:
             if self._client is None:
                 knock(self.address)
-                self._client = KafkaAdminClient(**self.settings)
+                self._client = kafka.KafkaAdminClient(**self.settings)
             return self._client
 
 

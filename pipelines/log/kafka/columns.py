@@ -11,14 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
-from kafka import codec, errors
-from kafka.consumer.fetcher import Fetcher
-from kafka.protocol.consumer import IsolationLevel
 
 from forecast.types import I64, U8, Bool
 from pipelines.kernels import record_batch as kernel
 from pipelines.kernels.record_batch import Records
-from pipelines.log.kafka.client import KNOWN
+from pipelines.log.kafka.client import KNOWN, codec, errors, fetching, protocol
 from pipelines.log.records import Batch, Partition
 
 _CODECS: Final[dict[int, tuple[str, Callable[[], bool], Callable[[Any], bytes]]]] = {
@@ -32,7 +29,7 @@ _CODECS: Final[dict[int, tuple[str, Callable[[], bool], Callable[[Any], bytes]]]
 def read_columns(consumer: Any) -> bool:  # noqa: ANN401  # a client without types
     """Have a consumer hand out `Batch`es; False where the client is not as known."""
     fetcher: Any = getattr(consumer, "_fetcher", None)
-    if not KNOWN or type(fetcher) is not Fetcher or not _as_known():
+    if not KNOWN or type(fetcher) is not fetching.Fetcher or not _as_known():
         return False
     fetcher.PartitionRecords = ColumnarRecords
     return True
@@ -41,7 +38,7 @@ def read_columns(consumer: Any) -> bool:  # noqa: ANN401  # a client without typ
 def _as_known() -> bool:
     """Tell whether the class that is replaced has what the replacement builds on."""
     parts = ("_unpack_records", "_maybe_skip_record", "take", "drain", "_maybe_raise_next_inline_exception")
-    return all(callable(getattr(Fetcher.PartitionRecords, part, None)) for part in parts)
+    return all(callable(getattr(fetching.Fetcher.PartitionRecords, part, None)) for part in parts)
 
 
 class Rows(list[Batch]):
@@ -51,7 +48,7 @@ class Rows(list[Batch]):
         return sum(len(batch.offsets) for batch in self)
 
 
-class ColumnarRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # a client without types
+class ColumnarRecords(fetching.Fetcher.PartitionRecords):  # type: ignore[misc]  # a client without types
     """What one answer has of one partition, as columns."""
 
     _left: Batch | None = None
@@ -100,7 +97,7 @@ class ColumnarRecords(Fetcher.PartitionRecords):  # type: ignore[misc]  # a clie
         producers = np.array([each.producer_id for each in aborted], dtype=np.int64)
         firsts = np.array([each.first_offset for each in aborted], dtype=np.int64)
         wanted = np.empty(len(table), dtype=np.bool_)
-        committed = self.isolation_level == IsolationLevel.READ_COMMITTED
+        committed = self.isolation_level == protocol.IsolationLevel.READ_COMMITTED
         kernel.choose(data, table, committed, producers, firsts, wanted)
         return wanted
 
@@ -155,11 +152,11 @@ def _unpacked(data: U8, table: I64, wanted: Bool, start: int) -> Records:
     counts = table[wanted, kernel.COUNT]
     sizes = table[wanted, kernel.LAST] - table[wanted, kernel.FIRST]
     count = int(counts.sum())
-    n = -1
-    if (counts * kernel.LEAST <= sizes).all():  # else a wrong count would ask for any amount of memory
-        shapes = (count,), (count,), (count, 2), (count, 2)
-        out = Records(*(np.empty(shape, dtype=np.int64) for shape in shapes))
-        n = kernel.unpack(data, table, wanted, start, out)
+    # A wrong count would ask for any amount of memory.
+    count = count if (counts * kernel.LEAST <= sizes).all() else -1
+    shapes = (max(count, 0),), (max(count, 0),), (max(count, 0), 2), (max(count, 0), 2)
+    out = Records(*(np.empty(shape, dtype=np.int64) for shape in shapes))
+    n = kernel.unpack(data, table, wanted, start, out) if count >= 0 else -1
     if n < 0:
         raise errors.CorruptRecordError(f"a record that cannot be read, from offset {start} on")
     return Records(*(column[:n] for column in out))

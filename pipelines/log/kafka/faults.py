@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from kafka import errors
-
 from pipelines.errors import FencedError, LogError
+from pipelines.log.kafka.client import errors
 
 _FENCING: Final = (
     errors.FencedInstanceIdError,

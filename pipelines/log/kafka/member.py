@@ -7,11 +7,9 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from kafka import KafkaConsumer, TopicPartition, errors
-from kafka.structs import OffsetAndMetadata
-
 from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.kafka.broker import Broker
+from pipelines.log.kafka.client import errors, kafka, structs
 from pipelines.log.kafka.columns import read_columns
 from pipelines.log.kafka.faults import naming_faults
 from pipelines.log.kafka.outbox import Send
@@ -44,7 +42,7 @@ class KafkaMember:
         self._fenced: FencedError | None = None
         self._looked_s = time.monotonic()
         with self._naming():
-            self._consumer = KafkaConsumer(**broker.settings, **joining(membership))
+            self._consumer = kafka.KafkaConsumer(**broker.settings, **joining(membership))
         read_columns(self._consumer)
         self._transactions: Transactions | None = None
         self._writer: KafkaWriter | None = None
@@ -65,7 +63,7 @@ class KafkaMember:
         with self._naming():
             self._consumer.subscribe(list(topics), listener=self._news)
             # Who joins before it knows the topics is given nothing, and has the group rebalance once more.
-            firsts = [TopicPartition(topic, 0) for topic in topics]
+            firsts = [kafka.TopicPartition(topic, 0) for topic in topics]
             self._consumer.beginning_offsets(firsts, timeout_ms=int(1000 * REQUEST_S))
 
     def poll(self, timeout_s: float, limit: int) -> list[Batch]:
@@ -87,7 +85,7 @@ class KafkaMember:
         for partition, offset in positions.items():
             if partition not in self._owned:
                 raise LogError(f"{partition.topic}/{partition.number} is not read here")
-            self._consumer.seek(TopicPartition(*partition), offset)
+            self._consumer.seek(kafka.TopicPartition(*partition), offset)
 
     def pause(self, partitions: Iterable[Partition]) -> None:
         self._consumer.pause(*theirs(self._owned.intersection(partitions)))
@@ -105,7 +103,7 @@ class KafkaMember:
         with self._naming():
             for each in partitions:
                 left_ms = int(1000 * max(ends - time.monotonic(), 1.0))
-                found[each] = self._consumer.committed(TopicPartition(*each), timeout_ms=left_ms)
+                found[each] = self._consumer.committed(kafka.TopicPartition(*each), timeout_ms=left_ms)
         return found
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
@@ -199,12 +197,15 @@ class KafkaMember:
                 listener.lost(partitions)
 
     def _commit(self, positions: Mapping[Partition, int]) -> None:
-        offsets = {TopicPartition(*each): OffsetAndMetadata(at, "", -1) for each, at in positions.items()}
+        offsets = {
+            kafka.TopicPartition(*each): structs.OffsetAndMetadata(at, "", -1)
+            for each, at in positions.items()
+        }
         try:
             with self._naming():
                 self._consumer.commit(offsets, timeout_ms=int(1000 * REQUEST_S))
         except LogError as error:
-            if isinstance(error.__cause__, errors.CommitFailedError | errors.RebalanceInProgressError):
+            if isinstance(error.__cause__, (errors.CommitFailedError, errors.RebalanceInProgressError)):
                 said = f"group {self._membership.group!r} is rebalancing: poll, and do it again"
                 raise LogError(said, retriable=True) from error
             raise

@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from kafka import TopicPartition, errors
 
 from forecast.types import I64
 from pipelines.errors import LogError
+from pipelines.log.kafka.client import errors, kafka
 from pipelines.log.records import Block, split
 
 # A batch may have 1 MiB, with its header, by the defaults of topics (max.message.bytes) and of clients.
@@ -140,7 +140,7 @@ def _part(block: Block, first: int, last: int) -> Block:
 
 def send_records(producer: Any, block: Block) -> list[Sent]:  # noqa: ANN401  # a client without types
     """Send record by record, through the client's public call."""
-    topic, number = TopicPartition(*block.partition)
+    topic, number = kafka.TopicPartition(*block.partition)
     keys, values = split(block.data, block.keys), split(block.data, block.values)
     sent = []
     for i, (key, value) in enumerate(zip(keys, values, strict=True)):

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from kafka import KafkaProducer, errors
+from pipelines.log.kafka.client import errors, kafka
 
 CLOSES_WITHIN_S: Final = 5.0
 
@@ -27,7 +27,7 @@ def close_producer(producer: Any, timeout_s: float = CLOSES_WITHIN_S) -> None:  
 
 
 def open_producer(settings: dict[str, Any]) -> Any:  # noqa: ANN401
-    return KafkaProducer(**settings)
+    return kafka.KafkaProducer(**settings)
 
 
 def within(timeout_s: float, what: str, call: Callable[[], None]) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kafka import TopicPartition, errors
-
 from pipelines.errors import LogError
 from pipelines.log.kafka.broker import Broker
+from pipelines.log.kafka.client import errors, kafka
 from pipelines.log.records import Batch, Partition, make_batch
 from pipelines.logs import log
 
@@ -31,7 +30,7 @@ def poll(consumer: Any, broker: Broker, timeout_s: float, limit: int) -> list[Ba
     except errors.NoOffsetForPartitionError as error:
         begins = broker.begins(_ours(each) for each in error.args[0])
         for partition, offset in begins.items():
-            consumer.seek(TopicPartition(*partition), offset)
+            consumer.seek(kafka.TopicPartition(*partition), offset)
         return []
     return [batch for tp, records in found.items() for batch in _batches(consumer, tp, records)]
 
@@ -62,7 +61,7 @@ def _move_up(consumer: Any, broker: Broker, positions: Mapping[Any, int]) -> Non
 
 def theirs(partitions: Iterable[Partition]) -> list[Any]:
     """Return partitions as the client names them."""
-    return [TopicPartition(*each) for each in partitions]
+    return [kafka.TopicPartition(*each) for each in partitions]
 
 
 def _ours(tp: Any) -> Partition:  # noqa: ANN401

@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any
 
-from kafka import ConsumerRebalanceListener
-
+from pipelines.log.kafka.client import kafka
 from pipelines.log.kafka.reading import ours
 from pipelines.log.records import Partition
 
@@ -31,7 +30,7 @@ class NewsError(Exception):
     """Ends a poll: there is news."""
 
 
-class News(ConsumerRebalanceListener):  # type: ignore[misc]  # a client without types
+class News(kafka.ConsumerRebalanceListener):  # type: ignore[misc]  # a client without types
     """Listener of the client; what it heard is in `heard`, in order."""
 
     def __init__(self) -> None:

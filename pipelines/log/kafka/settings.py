@@ -6,6 +6,7 @@ import socket
 from typing import Any, Final
 
 from pipelines.errors import LogError
+from pipelines.log.kafka.client import assignors
 from pipelines.log.protocol import Delivery, Membership
 from pipelines.log.security import Security
 
@@ -72,13 +73,11 @@ def reading() -> dict[str, Any]:
 
 def joining(membership: Membership) -> dict[str, Any]:
     """Return what the consumer of a member is given."""
-    from kafka.coordinator.assignors.cooperative_sticky import CooperativeStickyAssignor
-
     session_ms = int(1000 * membership.session_timeout_s)
     return reading() | {
         "group_id": membership.group,
         "group_instance_id": membership.instance,
-        "partition_assignment_strategy": [CooperativeStickyAssignor()],
+        "partition_assignment_strategy": [assignors.CooperativeStickyAssignor()],
         "session_timeout_ms": session_ms,
         "heartbeat_interval_ms": max(session_ms // _HEARTBEATS_A_SESSION, 100),
         "max_poll_interval_ms": int(1000 * max(_POLL_INTERVAL_S, 2 * membership.session_timeout_s)),

@@ -6,10 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from kafka import TopicPartition, errors
-from kafka.structs import OffsetAndMetadata
-
 from pipelines.errors import AbortedError, FencedError, LogError
+from pipelines.log.kafka.client import errors, kafka, structs
 from pipelines.log.kafka.faults import is_fencing, is_lasting, named
 from pipelines.log.kafka.outbox import Outbox, Send
 from pipelines.log.kafka.producer import CLOSES_WITHIN_S, close_producer, open_producer, within
@@ -99,7 +97,10 @@ class Transactions:
         """
         if not self.begun:
             raise LogError("no transaction is open: call begin before commit")
-        offsets = {TopicPartition(*each): OffsetAndMetadata(at, "", -1) for each, at in positions.items()}
+        offsets = {
+            kafka.TopicPartition(*each): structs.OffsetAndMetadata(at, "", -1)
+            for each, at in positions.items()
+        }
 
         def finish() -> None:
             if offsets:
@@ -134,7 +135,7 @@ class Transactions:
         self._begun_s = None
         self._outbox.forget()
 
-    def _give_up(self, error: errors.KafkaError) -> LogError:
+    def _give_up(self, error: BaseException) -> LogError:
         """Leave a transaction that failed; return what is to be raised.
 
         The producer goes with it: after a batch that failed its sequence numbers have a hole, and the next

@@ -1,4 +1,4 @@
-"""Have the kernels compiled before a member joins: seconds in the midst of a rebalance would cost its place."""
+"""Kernels compiled before a member joins: seconds in the midst of a rebalance would cost its place."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_public_calls_take_over_where_the_client_is_not_as_known(scene, monkeypa
     monkeypatch.delattr(Fetcher.PartitionRecords, "drain")
     assert scene.reader()._consumer._fetcher.PartitionRecords is not ColumnarRecords
     monkeypatch.setattr(DefaultRecordBatchBuilder, "__slots__", ())
-    monkeypatch.setattr("pipelines.log.kafka.blocks.RecordAccumulator", lambda **_: object())
+    monkeypatch.setattr("pipelines.log.kafka.blocks.accumulating.RecordAccumulator", lambda **_: object())
     assert best_send() is send_records
 
 
