@@ -224,7 +224,7 @@ def admit(
     """
     table, count, driven = series.table, 0, rules.ahead > 0
     for k in range(len(todo)):
-        i = todo[k]
+        i = int(todo[k])
         s, at, null = ticks.series[i], ticks.position[i], np.isnan(ticks.value[i])
         if s < 0:
             ticks.fate[i] = REFUSED
@@ -335,7 +335,7 @@ def settle(
     """
     total, count = 0, 0
     for j in range(len(rows)):
-        i = rows[j]
+        i = int(rows[j])
         s, at = ticks.series[i], ticks.position[i]
         if grace > 0 and series.table[s, BASE_SLOT] != UNKNOWN:
             count = _feed_base(series, s, at, missing[i], grace, base, count)

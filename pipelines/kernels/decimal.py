@@ -108,7 +108,7 @@ def put_float(out: U8, at: int, value: float) -> int:
     digits = np.uint64(mantissa)
     while size > 1 and digits // _TEN * _TEN == digits:
         digits, size = digits // _TEN, size - 1
-    mantissa = np.int64(digits)  # type: ignore[assignment]  # the int of a kernel
+    mantissa = int(np.int64(digits))
     if exponent < _PLAIN_FROM or exponent > _PLAIN_TO:
         return _put_scientific(out, at, mantissa, size, exponent)
     return _put_plain(out, at, mantissa, size, exponent)

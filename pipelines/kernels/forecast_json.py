@@ -118,9 +118,9 @@ def put_forecasts(texts: Texts, rows: Rows, out: U8, ends: I64) -> None:
     n, horizon, levels = len(slots), rows.mean.shape[1], rows.lo.shape[0]
     begin = 0
     for i in range(n):
-        ends[i] = begin
+        ends[i], slot = begin, int(slots[i])
         at = _put(out, begin, _HEAD, 0, len(_HEAD))
-        at = _put(out, at, ids, id_ends[slots[i]], id_ends[slots[i] + 1])
+        at = _put(out, at, ids, id_ends[slot], id_ends[slot + 1])
         at = put_int(out, _put(out, at, _TIME, 0, len(_TIME)), ts_ms[i])
         at = put_int(out, _put(out, at, model, 0, len(model)), dt_ms[i])
         at = _put_numbers(out, _put(out, at, _MEAN, 0, len(_MEAN)), mean, i * horizon, (i + 1) * horizon)

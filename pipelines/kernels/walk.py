@@ -60,7 +60,7 @@ def walk(
     """
     imputed, resets = 0, 0
     for j in range(len(rows)):
-        i = rows[j]
+        i = int(rows[j])
         s, at, value = ticks.series[i], ticks.position[i], ticks.value[i]
         if missing[i] > gap_cap:
             forget_values(series, s)

@@ -97,7 +97,12 @@ class Shard:
             return
         more = max(rows, self.count - rows)
         blank = make_series(more, self.series.window.shape[1])
-        self.series = Series(*(np.concatenate(pair) for pair in zip(self.series, blank, strict=True)))
-        _, points, names = self.kept.values.shape
+        table = np.concatenate([self.series.table, blank.table])
+        self.series = Series(table, np.concatenate([self.series.window, blank.window]))
+        kept, (_, points, names) = self.kept, self.kept.values.shape
         empty = make_kept(more, points, names)
-        self.kept = Kept(*(np.concatenate(pair) for pair in zip(self.kept, empty, strict=True)))
+        self.kept = Kept(
+            np.concatenate([kept.values, empty.values]),
+            np.concatenate([kept.at, empty.at]),
+            np.concatenate([kept.needed, empty.needed]),
+        )

@@ -11,10 +11,13 @@ turns in every round; medians count.
 from __future__ import annotations
 
 import sys
+import time
 from statistics import median
 
+from pipelines.log.records import Partition
 from tests.bench.measure import arguments, conclude, show
-from tests.bench.stream.ground import end, ground
+from tests.bench.stream.fleet import name_of
+from tests.bench.stream.ground import PARTITIONS, end, ground
 from tests.bench.stream.systems import Worker, rivals, workers
 from tests.bench.stream.trials import at_rate, backlog, ended_well, fill, warm_up
 
@@ -24,6 +27,9 @@ LIMITS = {"at-least-once": 10.0, "exactly-once": 16.0}
 RATIO = 5.0
 UNJUDGED = "Bytewax, batches, no state"
 RATE = 20_000
+# Series whose first forecast is compared between the systems.
+COMPARED = 50
+FIRST_WITHIN_S = 30.0
 PACKAGES = ("numpy", "numba", "kafka-python", "confluent-kafka")
 
 
@@ -31,6 +37,7 @@ def round_of(place, args, systems, found):
     ticks = place.topic("ticks")
     total = args.series + args.ticks
     ended_well(fill(place, ticks, 0, total))
+    names, firsts = {name_of(i).encode() for i in range(0, args.series, args.series // COMPARED)}, []
     for system in systems:
         forecasts = place.topic("forecasts")
         process = system.start(place, ticks, forecasts)
@@ -38,11 +45,28 @@ def round_of(place, args, systems, found):
             line = backlog(place, process, forecasts, args.series, total, args.limit_s)
         finally:
             end(process)
+        firsts.append(first_messages(place, forecasts, names))
+        if len(firsts[-1]) < len(names) or firsts[-1] != firsts[0]:
+            raise RuntimeError(f"{system.name} does not write the bytes of {systems[0].name}")
         state = place.kept_bytes(f"{forecasts}-state") / max(place.written(forecasts), 1)
         line |= {"out_bytes": place.kept_bytes(forecasts) / place.written(forecasts), "state_bytes": state}
         keep(found, system, "backlog", line)
         if isinstance(system, Worker):
             keep(found, system, "20,000/s", paced(place, args, system))
+
+
+def first_messages(place, forecasts, names):
+    """The first forecast of some series: whoever wrote it, it must be the same bytes."""
+    reader = place.log.reader()
+    reader.assign({Partition(forecasts, number): 0 for number in range(PARTITIONS)})
+    found, until = {}, time.monotonic() + FIRST_WITHIN_S
+    while len(found) < len(names) and time.monotonic() < until:
+        for batch in reader.poll(0.2, 10_000):
+            for i in range(len(batch.offsets)):
+                if (name := batch.key(i)) in names:
+                    found.setdefault(name, batch.value(i))
+    reader.close()
+    return found
 
 
 def keep(found, system, case, line):
@@ -99,7 +123,7 @@ def main():
         for _ in range(args.rounds):
             round_of(place, args, systems, found)
     lines = list(lines_of(found))
-    lines += judged(lines)
+    lines += list(judged(lines))
     columns = [
         ("what", "", ""), ("delivery", "", ""), ("case", "", ""), ("cpu_us", "CPU us/tick", ".2f"),
         ("limit", "limit", ".0f"), ("ratio", "ratio", ".1f"), ("wall_rate", "ticks/s", ",.0f"),

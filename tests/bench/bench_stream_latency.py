@@ -71,7 +71,7 @@ def main():
         for _ in range(args.rounds):
             round_of(place, args, [Echo(MESSAGE_BYTES), *workers()], found)
     lines = list(lines_of(found))
-    lines += judged(lines)
+    lines += list(judged(lines))
     columns = [
         ("what", "", ""), ("delivery", "", ""), ("rate", "ticks/s", ",d"), ("p50_ms", "p50 ms", ".1f"),
         ("p99_ms", "p99 ms", ".1f"), ("limit", "limit", ".1f"), ("answered", "answered", ".2%"),

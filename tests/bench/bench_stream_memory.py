@@ -16,7 +16,7 @@ import psutil
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from tests.bench.measure import arguments, conclude, show
-from tests.bench.stream.ground import end, ground
+from tests.bench.stream.ground import check, end, ground
 from tests.bench.stream.systems import workers
 from tests.bench.stream.trials import fill
 
@@ -51,8 +51,7 @@ def resident(place, system, count):
     try:
         while not found or found[-1][0] < count:
             done = place.written(forecasts)
-            if process.poll() is not None:
-                raise RuntimeError(f"ended with {process.returncode}: {process.args}")
+            check(process)
             if fed < count and done > fed - SLICE and (feeder is None or feeder.poll() is not None):
                 feeder, fed = fill(place, ticks, fed, SLICE), fed + SLICE
             found.append((done, worker.memory_info().rss / 1e6))

@@ -47,14 +47,13 @@ def made(place):
 
 
 def restored(place, system, ticks, forecasts):
-    path = place.folder / "restore.log"
-    with path.open("w") as log:
-        process = system.start(place, ticks, forecasts, log, ("--log-format", "json"))
-        try:
-            until(lambda: len(said(path, "series from")) >= PARTITIONS, process, STARTS_WITHIN_S, "a restore")
-            resident = psutil.Process(process.pid).memory_info().rss
-        finally:
-            end(process)
+    process = system.start(place, ticks, forecasts, ("--log-format", "json"))
+    path = process.log
+    try:
+        until(lambda: len(said(path, "series from")) >= PARTITIONS, process, STARTS_WITHIN_S, "a restore")
+        resident = psutil.Process(process.pid).memory_info().rss
+    finally:
+        end(process)
     lines = said(path, "series from")
     n = sum(int(line["message"].split(":")[1].split()[0]) for line in lines)
     if n != place.n_series:

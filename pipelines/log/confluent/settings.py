@@ -41,6 +41,11 @@ WRITING: Mapping[str, Any] = {
 }
 
 
+# Nobody sees a record before its transaction is committed, and a commit sends what lingers: fewer, larger
+# requests cost nothing but this much of a commit's time.
+TRANSACTION_LINGER_MS = 10
+
+
 def connection(address: str, security: Security) -> Settings:
     """Return what every client needs: where Kafka is, and how it is spoken to."""
     found = {**COMMON, "bootstrap.servers": address, "security.protocol": security.protocol}
@@ -93,6 +98,6 @@ def member_writing(connection: Mapping[str, Any], membership: Membership, patien
     transaction = {
         "transactional.id": f"{membership.group}-{membership.instance}",
         "transaction.timeout.ms": round(1000 * membership.transaction_timeout_s),
-        "linger.ms": membership.linger_ms,
+        "linger.ms": max(membership.linger_ms, TRANSACTION_LINGER_MS),
     }
     return {**connection, **WRITING, **transaction}

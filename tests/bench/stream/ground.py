@@ -86,10 +86,25 @@ def python(module, *arguments, interpreter=sys.executable, log=None):
 
 
 def start(command, log=None):
-    """Start a program; `log` is a file for what it says."""
+    """Start a program; `log` names a file for what it says."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
     words = list(map(str, command))
-    return subprocess.Popen(words, cwd=ROOT, env=environment, stdout=log or subprocess.DEVNULL, stderr=log)
+    if log is None:
+        return subprocess.Popen(words, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
+    with log.open("wb") as file:
+        process = subprocess.Popen(words, cwd=ROOT, env=environment, stdout=file, stderr=file)
+    process.log = log
+    return process
+
+
+def check(process, ended=False):
+    """RuntimeError, with its last words, when a process has ended that should not have, or not well."""
+    code = process.poll()
+    if code is None or (ended and code == 0):
+        return
+    log = getattr(process, "log", None)
+    words = log.read_text()[-2000:] if log else ""
+    raise RuntimeError(f"ended with {code}: {' '.join(process.args)}\n{words}")
 
 
 def end(process, within_s=30.0):
@@ -103,11 +118,10 @@ def end(process, within_s=30.0):
 
 
 def until(true, process, within_s, what):
-    """Wait; RuntimeError when `process` ends or the time is over."""
+    """Wait while a process works; RuntimeError when it ends or the time is over."""
     ends = time.monotonic() + within_s
     while not true():
-        if process is not None and process.poll() is not None:
-            raise RuntimeError(f"{what}: the process ended with {process.returncode}: {process.args}")
+        check(process)
         if time.monotonic() > ends:
             raise RuntimeError(f"{what}: not within {within_s:g} s")
         time.sleep(SAMPLE_S)

@@ -28,14 +28,14 @@ class Worker:
     def name(self):
         return f"ours, {self.client}"
 
-    def start(self, place, ticks, forecasts, log=None, more=()):
+    def start(self, place, ticks, forecasts, more=()):
         command = [
             FORECAST, "stream", "--model", place.model, "--bootstrap", place.cluster.bootstrap,
             "--client", self.client, "--ticks", ticks, "--forecasts", forecasts, "--group", forecasts,
             "--instance", "worker-1", "--control", f"control-{forecasts}", "--delivery", self.delivery,
             "--horizon", HORIZON, "--level", LEVEL, *more,
         ]  # fmt: skip
-        return ground.start(command, log)
+        return ground.start(command, place.folder / f"{forecasts}.log")
 
 
 @dataclass(frozen=True)
@@ -46,10 +46,11 @@ class Echo:
     name: str = "confluent echo"
     delivery: str = "at-least-once"
 
-    def start(self, place, ticks, forecasts, log=None):
+    def start(self, place, ticks, forecasts):
         return ground.python(
             "tests.bench.stream.echo", "--bootstrap", place.cluster.bootstrap, "--ticks", ticks,
-            "--forecasts", forecasts, "--group", forecasts, "--bytes", self.bytes, log=log,
+            "--forecasts", forecasts, "--group", forecasts, "--bytes", self.bytes,
+            log=place.folder / f"{forecasts}.log",
         )  # fmt: skip
 
 
@@ -62,13 +63,13 @@ class Rival:
     more: tuple = ()
     delivery: str = "at-least-once"
 
-    def start(self, place, ticks, forecasts, log=None):
+    def start(self, place, ticks, forecasts):
         state = place.folder / f"state-{forecasts}"
         shutil.rmtree(state, ignore_errors=True)
         return ground.python(
             self.module, "--bootstrap", place.cluster.bootstrap, "--ticks", ticks, "--forecasts", forecasts,
             "--group", forecasts, "--model", place.model, "--folder", state, *self.more,
-            interpreter=RIVALS, log=log,
+            interpreter=RIVALS, log=place.folder / f"{forecasts}.log",
         )  # fmt: skip
 
 

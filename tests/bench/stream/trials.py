@@ -10,7 +10,7 @@ import numpy as np
 import psutil
 
 from tests.bench.stream import ground
-from tests.bench.stream.ground import PARTITIONS, STARTS_WITHIN_S, cpu_s, until
+from tests.bench.stream.ground import PARTITIONS, STARTS_WITHIN_S, check, cpu_s, until
 
 # Of what was sent at a rate, the first part is not counted: caches fill, batches find their size.
 WARM_SHARE = 0.2
@@ -26,8 +26,8 @@ def fill(place, topic, first, count, rate=0, times=None):
 
 
 def ended_well(process, within_s=STARTS_WITHIN_S):
-    if process.wait(within_s):
-        raise RuntimeError(f"ended with {process.returncode}: {process.args}")
+    process.wait(within_s)
+    check(process, ended=True)
 
 
 def warm_up(place, process, forecasts, count):
@@ -45,11 +45,10 @@ def backlog(place, process, forecasts, warm, total, limit_s):
     warm_up(place, process, forecasts, warm)
     first = last = sample()
     while last[3] < total and last[0] - first[0] < limit_s:
-        if process.poll() is not None:
-            raise RuntimeError(f"ended with {process.returncode}: {process.args}")
+        check(process)
         time.sleep(ground.SAMPLE_S)
         last = sample()
-    wall, cpu, broker, n = last - first
+    wall, cpu, broker, n = (last - first).tolist()
     return {"wall_rate": n / wall, "cpu_us": 1e6 * cpu / n, "broker_us": 1e6 * broker / n, "ticks": int(n)}
 
 
@@ -70,7 +69,7 @@ def at_rate(place, process, ticks, forecasts, first, rate, seconds):
     before = np.array([cpu_s(worker), cpu_s(place.broker)])
     ended_well(feeder)
     watcher.wait()
-    cpu, broker = np.array([cpu_s(worker), cpu_s(place.broker)]) - before
+    cpu, broker = (np.array([cpu_s(worker), cpu_s(place.broker)]) - before).tolist()
     found = latencies(np.load(sent), np.load(came))
     return {
         "rate": rate, "ticks": count, "cpu_us": 1e6 * cpu / count, "broker_us": 1e6 * broker / count,

@@ -26,15 +26,16 @@ SEEDS = [
     b'{"series_id":"\\ud83d\\ude00","ts_ms":1,"value":0.1,"v":1}',
 ]
 PIECES = [
-    b'"', b"\\", b"{", b"}", b"[", b",", b":", b"NaN", b"Infinity", b"-", b"e", b"1" * 20, b"\x00", b"\xff", b"\\ud800",
-    b"null", b"true", b'"exog":{"a":1e999}', b'"v":2', b"0.", b"\xc3", b'"series_id":""', b" ", b"9" * 400,
+    b'"', b"\\", b"{", b"}", b"[", b",", b":", b"NaN", b"Infinity", b"-", b"e", b"1" * 20, b"\x00", b"\xff",
+    b"\\ud800", b"null", b"true", b'"exog":{"a":1e999}', b'"v":2', b"0.", b"\xc3", b'"series_id":""', b" ",
+    b"9" * 400,
 ]  # fmt: skip
 
 
 def mutated(rng, text):
     """A message with a few things wrong, or right."""
     out = bytearray(text)
-    for _ in range(rng.choice([0, 1, 1, 2, 3, 8])):
+    for _ in range(rng.choice([0, 0, 0, 1, 1, 2, 8])):
         at, kind = rng.randrange(len(out) + 1), rng.randrange(5)
         if kind == 0:
             del out[at : at + rng.randrange(1, 9)]
@@ -72,7 +73,11 @@ def check(batch):
         try:
             tick = decode_tick(batch.value(i))
         except WireError as error:
-            assert refused[i].reason == error.reason
+            reason = error.reason
+        else:
+            reason = None
+        if reason is not None:
+            assert refused[i].reason == reason
             assert found.id_first[i] < 0
             continue
         if batch.key(i) not in (None, tick.series_id.encode()):
@@ -85,9 +90,8 @@ def check(batch):
         assert found.ts_ms[i] == tick.ts_ms
         assert value == tick.value if tick.value is not None else value != value
         assert found.brings[i] == bool(tick.exog)
-        assert tick.exog.get("a") == found.exog[i, 0] or (
-            "a" not in tick.exog and found.exog[i, 0] != found.exog[i, 0]
-        )
+        given = found.exog[i, 0]
+        assert given == tick.exog["a"] if "a" in tick.exog else given != given
         counts["ticks"] += 1
     assert counts.total() == len(batch.offsets)
     return counts

@@ -61,7 +61,7 @@ def test_a_damaged_record_is_named_or_read(data):
     else:
         state[data.draw(st.integers(0, 23))] ^= data.draw(st.integers(1, 255))
     engine = engine_of()
-    with pytest.raises(StreamError, match="'s0'.*tombstone"):
+    with pytest.raises(StreamError, match=r"'s0'.*tombstone"):
         engine.restore(0, raw_batch([(b"s1", good()[b"s0"]), (b"s0", bytes(state))], partition=STATE))
 
 

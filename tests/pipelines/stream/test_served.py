@@ -70,7 +70,7 @@ def test_a_model_that_fails_its_certificate_is_refused_by_name_and_number():
 def test_an_unsound_model_is_refused():
     with pytest.raises(StreamError, match="sigma2 of series 's0' must not be negative"):
         serve(make_records(2, sigma2=-1.0, **AR))
-    with pytest.raises(StreamError, match="not stationary|not sound"):
+    with pytest.raises(StreamError, match="is not sound"):
         serve(make_records(1, **(AR | {"phi": [1.5, 0.2]})))
 
 
@@ -86,7 +86,7 @@ def test_what_is_no_model(tmp_path):
         load_folder(tmp_path / "none")
     write(tmp_path / "m", stored())
     next((tmp_path / "m" / "chunks").iterdir()).write_bytes(b"x")
-    with pytest.raises(StreamError, match="cut short or changed"):
+    with pytest.raises(StreamError, match="cut short"):
         load_folder(tmp_path / "m")
 
 
