@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import uuid
+import warnings
 from dataclasses import replace
 
 import pytest
 
 from tests.chaos.rig import SMALL, Rig
+
+
+@pytest.fixture(autouse=True)
+def forget_dead_connections():
+    """Collect what kafka-python leaves of connections to brokers that are gone, without a word."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
 
 
 @pytest.fixture

@@ -187,6 +187,16 @@ def copy(bootstrap: str, topic: str, to: str) -> None:
         producer.close()
 
 
+def goes_on(rig: Rig, within_s: float = 90.0) -> None:
+    """Wait until ticks are done that were not done before."""
+
+    def done() -> int:
+        return sum(rig.broker.committed(rig.group, rig.ticks).values())
+
+    before = done()
+    wait_until(lambda: done() > before + 100, within_s, f"no tick is done any more\n{rig.tails()}")
+
+
 def sound(rig: Rig, *, ended_by_itself: tuple[str, ...] = ()) -> dict[str, Any]:
     """End a rig, and hold that every tick was forecast once, and right; return what the verifier found."""
     rig.settle()

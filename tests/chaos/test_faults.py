@@ -16,24 +16,13 @@ import forecast as fc
 from tests.chaos.expectation import Kind, sort_out
 from tests.chaos.feeding import DT_MS, names
 from tests.chaos.records import read_topic
-from tests.chaos.rig import SMALL, sound
+from tests.chaos.rig import SMALL, goes_on, sound
 from tests.chaos.workers import Worker, wait_until
 
 pytestmark = [pytest.mark.stream, pytest.mark.slow]
 
 # Beyond the session of a worker: its partitions are another's then.
 _EXPIRED_S = SMALL.session_s + 3.0
-
-
-def done(rig):
-    """Ticks whose forecasts are committed."""
-    return sum(rig.broker.committed(rig.group, rig.ticks).values())
-
-
-def goes_on(rig, within_s=90.0):
-    """Wait until ticks are done that were not done before."""
-    before = done(rig)
-    wait_until(lambda: done(rig) > before + 100, within_s, f"no tick is done any more\n{rig.tails()}")
 
 
 def test_a_frozen_worker_is_overtaken_and_publishes_nothing_when_it_wakes(rig):
@@ -176,8 +165,6 @@ def _partition(key, rig):
     return (murmur2(key) & 0x7FFFFFFF) % rig.setup.partitions
 
 
-# What kafka-python leaves of connections to brokers that are gone.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_brokers_that_go_and_come_back_under_load(make_rig, kafka_cluster):
     cluster = kafka_cluster(3)
     rig = make_rig(cluster.bootstrap, replace(SMALL, copies=3))
