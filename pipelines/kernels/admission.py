@@ -193,6 +193,28 @@ def _fate_with_exog(kept: Kept, rules: Rules, s: int, at: int, gap: int, moved: 
 
 
 @exact_kernel
+def _keep(table: I64, kept: Kept, s: int, at: int, offset: int, given: F64, round_: int) -> int:
+    """Note regressors known ahead, unless the series moved in this round: then what is kept has not yet."""
+    if table[s, MOVED] == round_:
+        return WAITING
+    keep(kept, s, at, given)
+    table[s, SOURCE] = offset
+    return NULL_AHEAD
+
+
+@exact_kernel
+def _move(table: I64, s: int, at: int, fate: int, offset: int, round_: int) -> int:
+    """Note that a tick moves its series; return how many points it leaves out."""
+    missing = 0
+    if fate != PATCH:
+        # The first tick says where a series without a model begins.
+        missing = at - table[s, POSITION] - 1 if fate != WALK or table[s, SOURCE] >= 0 else 0
+        table[s, POSITION] = at
+    table[s, SOURCE], table[s, MOVED] = offset, round_
+    return missing
+
+
+@exact_kernel
 def admit(
     series: Series,
     kept: Kept,
@@ -241,23 +263,14 @@ def admit(
             moved = table[s, MOVED] == round_
             fate = _fate_with_exog(kept, rules, s, at, gap, moved, ticks.given[i])
         if fate == NULL_AHEAD and driven and table[s, SLOT] != UNKNOWN:
-            if table[s, MOVED] == round_:
-                fate = WAITING
-            else:
-                keep(kept, s, at, ticks.given[i])
-                table[s, SOURCE] = ticks.offset[i]
+            fate = _keep(table, kept, s, at, ticks.offset[i], ticks.given[i], round_)
         ticks.fate[i] = fate
         if fate == WAITING:
             table[s, HELD] = round_
             later[count] = i
             count += 1
         elif fate <= PATCH:
-            missing[i] = 0
-            if fate != PATCH:
-                # The first tick says where a series without a model begins.
-                missing[i] = gap - 1 if fate != WALK or table[s, SOURCE] >= 0 else 0
-                table[s, POSITION] = at
-            table[s, SOURCE], table[s, MOVED] = ticks.offset[i], round_
+            missing[i] = _move(table, s, at, fate, ticks.offset[i], round_)
             if fate >= RESET or (driven and missing[i] > 0):
                 table[s, HELD] = round_
     return count
