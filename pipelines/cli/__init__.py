@@ -36,6 +36,8 @@ _EXTRAS: Final = {
     "crc32c": "stream",
     "kafka": "stream",
     "matplotlib": "plot",
+    "fastavro": "formats",
+    "google": "formats",
     "mlflow": "track",
     "msgspec": "stream",
     "prometheus_client": "stream",

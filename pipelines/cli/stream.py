@@ -15,6 +15,7 @@ from pipelines.errors import FencedError
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
+    from pipelines.stream.decode import ReadTick
     from pipelines.stream.options import StreamOptions
     from pipelines.stream.service import ServiceOptions
     from pipelines.stream.stopping import Stop
@@ -117,6 +118,10 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     help="Serve /metrics and /healthz on this port; 0: a free one.",
 )
 @click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Address of --metrics-port.")
+@click.option(
+    "--schemas", type=click.Path(dir_okay=False), metavar="FILE",
+    help="What schema ids mean, where ticks are Avro or Protobuf in registry wire format (TOML).",
+)  # fmt: skip
 @click.option("--stop-at-end", is_flag=True, help="Leave when the ticks that are there now are done.")
 @click.option(
     "--stop-within",
@@ -185,9 +190,20 @@ def _serve(settings: Settings, asked: dict[str, Any], stop: Stop) -> dict[str, i
         load = ChampionLoader(opened, asked["alias"]) if follows_champion(asked["model"]) else None
         tell(f"model {served.name}, version {served.version[:12]}: {served.records.n_series:,} series")
         warm_engine(served, engine_options)
-        engine = Engine(served, engine_options, service.topics)
+        engine = Engine(served, engine_options, service.topics, _tick_reader(asked["schemas"]))
         totals = run_service(log, engine, served, service, stop, load)
     return dict(totals.counts)
+
+
+def _tick_reader(schemas: str | None) -> ReadTick:
+    """Return what reads ticks that are not plain JSON."""
+    from pipelines.wire import decode_tick
+
+    if schemas is None:
+        return decode_tick
+    from pipelines.registry_format import TickFormat, load_schemas
+
+    return TickFormat(load_schemas(schemas)).decode
 
 
 def _engine_options(asked: dict[str, Any]) -> StreamOptions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -38,7 +38,13 @@ class Decoded(NamedTuple):
     """In order; every record is a tick or here."""
 
 
-def decode(batch: Batch, exog: Sequence[str] = (), limit: float = math.inf) -> Decoded:
+ReadTick = Callable[[bytes | None], Tick]
+"""Returns the tick in a message that is not plain JSON; `WireError` for anything else."""
+
+
+def decode(
+    batch: Batch, exog: Sequence[str] = (), limit: float = math.inf, read: ReadTick = decode_tick
+) -> Decoded:
     """Read a batch.
 
     A record is a tick when `pipelines.wire` takes it for one, and its key is absent or the series' id.
@@ -62,7 +68,7 @@ def decode(batch: Batch, exog: Sequence[str] = (), limit: float = math.inf) -> D
         np.full((n, len(exog)), np.nan), np.zeros(n, dtype=np.bool_), [],
     )  # fmt: skip
     if plain < n:
-        out = _read_rest(batch, ticks, out, exog, limit)
+        out = _read_rest(batch, ticks, out, exog, limit, read)
     good = np.empty(n, dtype=np.bool_)
     if match_keys(out.data, batch.keys, out.id_first, out.id_last, good):
         for i in np.flatnonzero(~good).tolist():
@@ -72,13 +78,15 @@ def decode(batch: Batch, exog: Sequence[str] = (), limit: float = math.inf) -> D
     return out
 
 
-def _read_rest(batch: Batch, ticks: Ticks, out: Decoded, exog: Sequence[str], limit: float) -> Decoded:
+def _read_rest(
+    batch: Batch, ticks: Ticks, out: Decoded, exog: Sequence[str], limit: float, read: ReadTick
+) -> Decoded:
     """Read what the kernel left: ids that are no part of the batch's bytes go behind them."""
     more: list[bytes] = []
     end = len(out.data)
     for i in np.flatnonzero(~ticks.plain).tolist():
         try:
-            tick = _checked(decode_tick(batch.value(i)), exog, limit)
+            tick = _checked(read(batch.value(i)), exog, limit)
         except WireError as error:
             out.refused.append(Letter(i, error.reason.value, error.detail))
             out.id_first[i] = out.id_last[i] = -1

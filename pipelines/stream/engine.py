@@ -11,7 +11,7 @@ from pipelines.errors import StreamError
 from pipelines.kernels.admission import Arrivals
 from pipelines.log.records import Batch, Block
 from pipelines.stream import changelog, rebasing
-from pipelines.stream.decode import Decoded, decode
+from pipelines.stream.decode import Decoded, ReadTick, decode
 from pipelines.stream.desk import Desk
 from pipelines.stream.messages import Press
 from pipelines.stream.options import StreamOptions
@@ -19,6 +19,7 @@ from pipelines.stream.served import Served
 from pipelines.stream.shard import Shard
 from pipelines.stream.topics import Topics
 from pipelines.stream.turn import Output, Turn
+from pipelines.wire import decode_tick
 
 # Series whose records are made at once: some megabytes.
 _BLOCK_SERIES = 8192
@@ -32,10 +33,15 @@ class Engine:
     """
 
     def __init__(
-        self, served: Served, options: StreamOptions | None = None, topics: Topics | None = None
+        self,
+        served: Served,
+        options: StreamOptions | None = None,
+        topics: Topics | None = None,
+        read_tick: ReadTick = decode_tick,
     ) -> None:
         self.options = options or StreamOptions()
         self.topics = topics or Topics()
+        self._read_tick = read_tick
         self._press = Press()
         self._shards: dict[int, Shard] = {}
         self._desk = Desk.of(served, self.options)
@@ -78,7 +84,7 @@ class Engine:
             The partition is not open.
         """
         shard, desk = self._shard(batch.partition.number), self._desk
-        decoded = decode(batch, desk.exog, desk.exog_limit)
+        decoded = decode(batch, desk.exog, desk.exog_limit, self._read_tick)
         shard.batch += 1
         turn = Turn(
             desk, shard, batch, decoded, self._arrive(shard, batch, decoded), self._press, self.topics

@@ -1,7 +1,7 @@
 """A network between workers and broker that swallows everything, and one that is cut.
 
-A proxy stands for it, so that nobody needs rights over the machine's network. Only the workers are behind it; the
-feeder and the verifier have another door to the broker.
+A proxy stands for it, so that nobody needs rights over the machine's network. Only the workers are behind it;
+the feeder and the verifier have another door to the broker.
 """
 
 from __future__ import annotations
