@@ -251,8 +251,6 @@ def test_deleted_records_move_the_beginning(scene):
 
 
 def test_a_position_beyond_the_end_is_an_error(scene):
-    if getattr(scene.place, "client", None) == "confluent":
-        pytest.xfail("librdkafka begins anew in silence")
     topic = scene.topic()
     worker = scene.worker([topic])
     worker.until_owns(1)
