@@ -126,6 +126,7 @@ def test_states_are_compared_by_the_last_of_a_key():
     assert len(compare_states([Record(0, 0, b"k", count[0])], [Record(0, 0, b"k", count[1])]).faults) == 1
 
 
+@pytest.mark.slow
 def test_the_verifier_needs_nothing_of_the_service():
     code = (
         "import sys, tests.chaos.verifier;"
