@@ -82,6 +82,10 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     help="Steps that a late tick may lie behind the newest.",
 )
 @click.option(
+    "--lead", type=click.FloatRange(0.0, 1e9), metavar="SECONDS",
+    help="A tick whose time is farther ahead of the log's clock is refused; left out: none is.",
+)  # fmt: skip
+@click.option(
     "--session-timeout", type=click.FloatRange(0.5, 1800.0), default=10.0, show_default=True,
     metavar="SECONDS", help="A worker that is silent for so long is taken for dead.",
 )  # fmt: skip
@@ -211,7 +215,7 @@ def _engine_options(asked: dict[str, Any]) -> StreamOptions:
 
     return StreamOptions(
         horizon=asked["horizon"], levels=tuple(sorted(asked["level"])), gap_cap=asked["gap_cap"],
-        grace=asked["grace"],
+        grace=asked["grace"], lead_ms=None if asked["lead"] is None else round(asked["lead"] * 1e3),
     )  # fmt: skip
 
 

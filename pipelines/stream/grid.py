@@ -14,6 +14,7 @@ from forecast.types import I64
 from pipelines.kernels.admission import FAR, fixed_positions
 from pipelines.stream.served import NS_PER_MS
 from pipelines.stream.zone import Zone, zone_of
+from pipelines.wire.message import MAX_TS_MS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -54,15 +55,23 @@ class Grid:
             (n,) rows of `table`; below 0: none, the position is `FAR`.
         table
             (rows, any) first the time of position 0.
+
+        Points whose own time no message can hold are `FAR` too.
         """
         out = np.empty(len(times), dtype=np.int64)
         if self.step:
             fixed_positions(times, series, table, self.step, tolerance, out)
-            return out
-        out[:] = FAR
-        some = np.flatnonzero(series >= 0)
-        if len(some):
-            out[some] = self._nearest(times[some], table[series[some], 0], tolerance)
+        else:
+            out[:] = FAR
+            some = np.flatnonzero(series >= 0)
+            if len(some):
+                out[some] = self._nearest(times[some], table[series[some], 0], tolerance)
+        edge = np.flatnonzero((np.abs(times) > MAX_TS_MS * self.unit // 2) & (out != FAR))
+        if len(edge):
+            ts_ms = self.ts_ms(table[series[edge], 0], out[edge])
+            # Beyond the last nanosecond of an int64 comes the first.
+            held = (np.abs(ts_ms) <= MAX_TS_MS) & ((ts_ms < 0) == (times[edge] < 0))
+            out[edge[~held]] = FAR
         return out
 
     def _nearest(self, times: I64, start: I64, tolerance: float) -> I64:

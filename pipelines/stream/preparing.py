@@ -25,8 +25,12 @@ def make_stream_topics(log: Log, topics: Topics, control: str, partitions: int) 
     Raises
     ------
     StreamError
-        A topic that is there has another number of partitions.
+        Two topics have one name, or a topic that is there has another number of partitions.
     """
+    names = [*topics, control]
+    for name in names:
+        if names.count(name) > 1:  # the service would read what it writes, and answer it, for ever
+            raise StreamError(f"topic {name!r} is named for two purposes: each needs a topic of its own")
     n = count_partitions(log, topics.ticks) or partitions
     log.make_topics(
         [

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 _POLL_S: Final = 0.25
 _RECORDS: Final = 1_000
 
+# Messages of one read that the store is asked about, from the newest on, until it knows one. Each may load a
+# model; more than a few that it does not know are no mistake.
+_MOST_WANTED: Final = 16
+
 # A store or a log that does not answer: tried again for as long as the service runs.
 _FIRST_WAIT_S: Final = 1.0
 _LONGEST_WAIT_S: Final = 60.0
@@ -48,11 +52,12 @@ class ControlWatcher:
     topic: str
     name: str
     row_version: int
-    """Of the champion in use; what is not newer is ignored."""
+    """Of the newest version that could be taken; what is not newer is ignored."""
     load: Callable[[Control], Served]
     totals: Totals
     _ready: Announced | None = None
-    _wanted: Control | None = None
+    _wanted: list[Control] = field(default_factory=list)
+    """The newest last. An older one is asked for where those after it are refused."""
     _wait_s: float = _FIRST_WAIT_S
     _closing: threading.Event = field(default_factory=threading.Event)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -98,8 +103,8 @@ class ControlWatcher:
     def _turn(self, reader: Reader) -> None:
         for batch in reader.poll(_POLL_S, _RECORDS):
             self._read(batch)
-        if self._wanted is not None:
-            self._prepare(self._wanted)
+        while self._wanted:
+            self._prepare(self._wanted[-1])
         self._wait_s = _FIRST_WAIT_S
 
     def _read(self, batch: Batch) -> None:
@@ -113,7 +118,14 @@ class ControlWatcher:
                 self._refuse(f"message at offset {batch.offsets[i]}: {error}")
                 continue
             if control.name == self.name and control.row_version > self.row_version:
-                self._wanted, self.row_version = control, control.row_version
+                self._want(control)
+
+    def _want(self, control: Control) -> None:
+        """Note what is to be asked for: a row version that the store has not must not hide those it has."""
+        if control not in self._wanted:
+            self._wanted.append(control)
+            self._wanted.sort(key=lambda each: each.row_version)
+            del self._wanted[:-_MOST_WANTED]
 
     def _prepare(self, control: Control) -> None:
         try:
@@ -122,10 +134,12 @@ class ControlWatcher:
             if getattr(error, "retriable", False):
                 raise  # the store does not answer: waited for, and asked again
             self._refuse(f"{control.name} {control.version[:12]} (row {control.row_version}): {error}")
+            self._wanted.remove(control)
         else:
             with self._lock:
                 self._ready = Announced(control, served)
-        self._wanted = None
+            self.row_version = max(control.row_version, served.row_version)
+            self._wanted.clear()
 
     def _refuse(self, what: str) -> None:
         self.totals.add("swaps_refused")

@@ -204,18 +204,19 @@ class Worker:
         announced = self.watcher and self.watcher.take()
         if not announced:
             return
-        control, old = announced.control, self.health.version
+        served, old = announced.served, self.health.version
+        new = served.version[:12]  # the store may be ahead of the message
         try:
-            self.engine.swap(announced.served)
+            self.engine.swap(served)
         except (ForecastError, StreamError) as error:
             self.totals.add("swaps_refused")
-            log.error("version %s cannot be taken: %s; the model in use goes on", control.version[:12], error)
+            log.error("version %s cannot be taken: %s; the model in use goes on", new, error)
             return
         self.totals.add("swaps")
-        self.health.version = control.version
+        self.health.version = served.version
         log.info(
-            "model %s: version %s in place of %s", control.name, control.version[:12], old[:12],
-            extra={"data": {"version": control.version, "row_version": control.row_version}},
+            "model %s: version %s in place of %s", served.name, new, old[:12],
+            extra={"data": {"version": served.version, "row_version": served.row_version}},
         )  # fmt: skip
 
     # What the group gives and takes; called out of `poll`, and out of nothing else.

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from pipelines import wire
-from pipelines.cli import main, tail
+from pipelines.cli import main, stream, tail
 from pipelines.log import open_log
 from pipelines.log.protocol import Topic
 from pipelines.log.records import Partition, make_block
@@ -181,3 +181,9 @@ def test_produce_flushes_when_it_is_stopped(csv, tmp_path):
     assert process.returncode == 130
     assert 0 < sent["ticks"] < sent["total"]
     assert "ticks were not sent" in said
+
+
+def test_the_lead_of_a_stream_is_in_seconds():
+    asked = {"horizon": 3, "level": (95.0,), "gap_cap": 1, "grace": 0}
+    assert stream._engine_options({**asked, "lead": 1.5}).lead_ms == 1500
+    assert stream._engine_options({**asked, "lead": None}).lead_ms is None

@@ -13,6 +13,7 @@ from pipelines.errors import StreamError
 from pipelines.kernels.admission import FAR
 from pipelines.stream.grid import Grid
 from pipelines.stream.zone import zone_of
+from pipelines.wire.message import MAX_TS_MS
 
 ZONES = [
     "Europe/Berlin",
@@ -89,12 +90,27 @@ def test_the_ends_of_the_calendar(text, ts_ms):
 
 
 @given(
-    st.integers(-(2**62), 2**62), st.integers(-(10**12), 10**12), st.integers(1, 10**6), st.floats(0.01, 0.5)
-)
+    st.integers(-MAX_TS_MS, MAX_TS_MS), st.integers(-(10**12), 10**12), st.integers(1, 10**6),
+    st.floats(0.01, 0.5),
+)  # fmt: skip
 def test_even_grids(ts, start, step, tolerance):
     place, rest = divmod(ts - start, step)
     if 2 * rest > step:
         place, rest = place + 1, step - rest
-    want = place if rest <= tolerance * step and abs(ts - start) < 2**61 else FAR
-    found = position(Grid.of(Freq(str(step))), ts, start, tolerance)
-    assert found == want or abs(ts - start) >= 2**61
+    held = abs(start + place * step) <= MAX_TS_MS
+    want = place if rest <= tolerance * step and held else FAR
+    assert position(Grid.of(Freq(str(step))), ts, start, tolerance) == want
+
+
+@pytest.mark.parametrize("text", [*FREQS, "30min"])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_point_lies_beyond_the_times_of_messages(text, sign):
+    start = np.array([pd.Timestamp("2023-01-01").value])
+    grid = Grid.of(Freq(text))
+    for back in range(0, 40 * 86_400_000, 76_543_210):
+        ts_ms = sign * (MAX_TS_MS - back)
+        found = position(grid, ts_ms, int(start[0]))
+        if found != FAR:
+            there = int(grid.ts_ms(start, np.array([found]))[0])
+            assert abs(there) <= MAX_TS_MS
+            assert abs(there - ts_ms) < 366 * 86_400_000

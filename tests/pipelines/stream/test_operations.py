@@ -100,6 +100,15 @@ def test_a_port_that_is_taken_is_named(page):
         Page(page.metrics, page.health, page.server_port)
 
 
+@pytest.mark.parametrize("name", ["forecasts", "state", "late", "dead"])
+def test_a_topic_has_one_purpose(log, name):
+    topics = TOPICS._replace(**{name: TOPICS.ticks})
+    with pytest.raises(StreamError, match=f"{TOPICS.ticks!r} is named for two purposes"):
+        make_stream_topics(log, topics, "model-control", 4)
+    with pytest.raises(StreamError, match="two purposes"):
+        make_stream_topics(log, TOPICS, TOPICS.forecasts, 4)
+
+
 def test_topics_that_do_not_fit_are_named(log):
     log.make_topics([Topic(TOPICS.ticks, 3), Topic(TOPICS.forecasts, 2)])
     with pytest.raises(StreamError, match="'forecasts' has 2 partitions and 'ticks' has 3"):

@@ -8,11 +8,13 @@ import time
 import pytest
 
 from pipelines.errors import StoreError, StreamError
-from pipelines.log.records import Partition, make_block
+from pipelines.log.records import Partition, make_batch, make_block
+from pipelines.stream.health import Health
 from pipelines.stream.metrics import Totals
 from pipelines.stream.service import ServiceOptions, run_service
 from pipelines.stream.stopping import Stop
-from pipelines.stream.swapping import ControlWatcher
+from pipelines.stream.swapping import Announced, ControlWatcher
+from pipelines.stream.worker import Worker, WorkerOptions
 from pipelines.wire import Control, encode_control
 from tests.pipelines.stream.adding import TOPICS, AddingEngine, produce, read, served, tick
 from tests.pipelines.stream.sums import fill, options
@@ -81,6 +83,19 @@ def test_what_cannot_be_read_or_loaded_is_refused_and_counted(log, watcher):
     wait_for(lambda: watcher._ready is not None)
 
 
+def test_a_row_version_that_the_store_does_not_have_hides_none_that_it_has(log, watcher):
+    controls = [Control(name="sales", version=v, row_version=n, v=1) for v, n in (("v3", 3), ("broken", 99))]
+    pairs = [(b"sales", encode_control(control)) for control in controls]
+    watcher._read(make_batch(Partition("model-control", 0), [0, 1], [0, 0], pairs, 2))
+    watcher.start()
+    wait_for(lambda: watcher._ready is not None)
+    assert watcher.take().served.version == "v3"
+    announce(log, "v4", 4)
+    wait_for(lambda: watcher._ready is not None)
+    assert watcher.take().served.version == "v4"
+    assert watcher.totals.counts["swaps_refused"] == 1
+
+
 def test_a_store_that_does_not_answer_is_asked_again(log, watcher, monkeypatch):
     monkeypatch.setattr("pipelines.stream.swapping._FIRST_WAIT_S", 0.01)
     asked = []
@@ -97,6 +112,17 @@ def test_a_store_that_does_not_answer_is_asked_again(log, watcher, monkeypatch):
     wait_for(lambda: watcher._ready is not None)
     assert asked == ["v2"] * 3
     assert watcher.totals.counts["swaps_refused"] == 0
+
+
+def test_health_names_the_version_taken_where_the_store_is_ahead_of_the_message(watcher):
+    control = Control(name="sales", version="v3", row_version=3, v=1)
+    watcher._ready = Announced(control, served("v9", 9))
+    engine, totals = AddingEngine(), Totals()
+    worker = Worker(
+        None, engine, TOPICS, None, None, totals, None, Health("v1"), Stop(), WorkerOptions(), watcher
+    )
+    worker._swap()
+    assert worker.health.version == engine.served.version == "v9"
 
 
 def forecasts(log):
