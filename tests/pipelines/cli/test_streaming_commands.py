@@ -181,3 +181,12 @@ def test_produce_flushes_when_it_is_stopped(csv, tmp_path):
     assert process.returncode == 130
     assert 0 < sent["ticks"] < sent["total"]
     assert "ticks were not sent" in said
+
+
+@pytest.mark.parametrize(("interval_ms", "timeout_s"), [(100, 30.0), (60_000, 120.0)])
+def test_a_transaction_has_time_for_its_interval(interval_ms, timeout_s):
+    from pipelines.cli import stream
+
+    words = ["--model", "m", "--instance", "w", "--commit-interval-ms", str(interval_ms)]
+    asked = stream.command.make_context("stream", words).params
+    assert stream._service_options(asked).membership.transaction_timeout_s == timeout_s
