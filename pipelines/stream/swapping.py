@@ -123,6 +123,7 @@ class ControlWatcher:
                 raise  # the store does not answer: waited for, and asked again
             self._refuse(f"{control.name} {control.version[:12]} (row {control.row_version}): {error}")
         else:
+            self.row_version = max(self.row_version, served.row_version)  # its own message is still to come
             with self._lock:
                 self._ready = Announced(control, served)
         self._wanted = None

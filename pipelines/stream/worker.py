@@ -210,18 +210,18 @@ class Worker:
         announced = self.watcher and self.watcher.take()
         if not announced:
             return
-        control, old = announced.control, self.health.version
+        control, old, new = announced.control, self.health.version, announced.served.version
         try:
             self.engine.swap(announced.served)
         except (ForecastError, StreamError) as error:
             self.totals.add("swaps_refused")
-            log.error("version %s cannot be taken: %s; the model in use goes on", control.version[:12], error)
+            log.error("version %s cannot be taken: %s; the model in use goes on", new[:12], error)
             return
         self.totals.add("swaps")
-        self.health.version = control.version
+        self.health.version = new  # by the store, which may be ahead of the message
         log.info(
-            "model %s: version %s in place of %s", control.name, control.version[:12], old[:12],
-            extra={"data": {"version": control.version, "row_version": control.row_version}},
+            "model %s: version %s in place of %s", control.name, new[:12], old[:12],
+            extra={"data": {"version": new, "row_version": announced.served.row_version}},
         )  # fmt: skip
 
     # What the group gives and takes; called out of `poll`, and out of nothing else.
