@@ -46,6 +46,10 @@ WRITING: Mapping[str, Any] = {
 TRANSACTION_LINGER_MS = 10
 
 
+# Its default; it must not be below the session's timeout.
+POLL_INTERVAL_MS = 300_000
+
+
 def connection(address: str, security: Security) -> Settings:
     """Return what every client needs: where Kafka is, and how it is spoken to."""
     found = {**COMMON, "bootstrap.servers": address, "security.protocol": security.protocol}
@@ -86,6 +90,7 @@ def member_reading(connection: Mapping[str, Any], membership: Membership) -> Set
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": session_ms,
         "heartbeat.interval.ms": session_ms // 3,
+        "max.poll.interval.ms": max(POLL_INTERVAL_MS, session_ms),
     }
     return {**connection, **READING, **group}
 
