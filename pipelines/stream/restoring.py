@@ -143,7 +143,8 @@ class Restorer:
         if committed > end:
             raise StreamError(
                 f"the group has handled ticks of {at.topic}-{at.number} up to {committed}, which ends at "
-                f"{end}: the topic was made anew or has lost records; start under a new --group"
+                f"{end}: the topic was made anew or has lost records; start under a new --group with a new "
+                "--state topic, for the old states would take new ticks for old ones"
             )
         if committed < begin:
             self.totals.add("skipped", begin - committed)

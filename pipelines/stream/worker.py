@@ -155,7 +155,7 @@ class Worker:
         self.totals.take(output.counts)
         self.totals.bury(output.blocks, self.topics.dead)
         if len(batch.ts_ms):
-            self.totals.gauges["watermark_delay_seconds"] = time.time() - int(batch.ts_ms[-1]) / 1e3
+            self.totals.newest_s = max(self.totals.newest_s, int(batch.ts_ms[-1]) / 1e3)
 
     def _commit_if_due(self) -> None:
         since = self.outbox.since
