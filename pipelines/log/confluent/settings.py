@@ -101,7 +101,7 @@ def member_writing(connection: Mapping[str, Any], membership: Membership, patien
         return writing(connection, membership.linger_ms, patience_s)
     # Within a transaction librdkafka gives a record as long as the transaction has.
     transaction = {
-        "transactional.id": f"{membership.group}-{membership.instance}",
+        "transactional.id": membership.transactional_id,
         "transaction.timeout.ms": round(1000 * membership.transaction_timeout_s),
         "linger.ms": max(membership.linger_ms, TRANSACTION_LINGER_MS),
     }

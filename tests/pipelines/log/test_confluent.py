@@ -100,7 +100,7 @@ def test_settings_say_what_was_asked(delivery):
     membership = Membership("g", "w", delivery, session_timeout_s=6.0, transaction_timeout_s=20.0)
     writing = settings.member_writing(connection, membership, 60.0)
     assert writing["bootstrap.servers"] == "h:1,i:2"
-    assert writing.get("transactional.id") == ("g-w" if delivery is Delivery.EXACTLY_ONCE else None)
+    assert writing.get("transactional.id") == ("g-w-1" if delivery is Delivery.EXACTLY_ONCE else None)
     reading = settings.member_reading(connection, membership)
     assert reading["session.timeout.ms"] == 6000
     assert reading["isolation.level"] == "read_committed"
