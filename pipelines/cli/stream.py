@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # Another worker has this one's place: who starts services must not start this one again as it is.
 EXIT_FENCED = 4
 
+_TRANSACTION_S = 30.0
+
 _TOPICS = {
     "ticks": "Topic to read.",
     "forecasts": "Topic to write.",
@@ -226,12 +228,20 @@ def _service_options(asked: dict[str, Any]) -> ServiceOptions:
     from pipelines.stream.worker import WorkerOptions
 
     given = {name: asked[name] for name in _TOPICS if asked[name] is not None}
+    interval_s = asked["commit_interval_ms"] / 1e3
     return ServiceOptions(
-        Membership(asked["group"], asked["instance"], Delivery(asked["delivery"]), asked["session_timeout"]),
+        Membership(
+            asked["group"],
+            asked["instance"],
+            Delivery(asked["delivery"]),
+            asked["session_timeout"],
+            # The log aborts what takes longer, and that would be every transaction.
+            transaction_timeout_s=max(_TRANSACTION_S, 2.0 * interval_s),
+        ),
         topics_for(asked["ticks"], asked["forecasts"])._replace(**given),
         control=asked["control"],
         partitions=asked["partitions"],
-        worker=WorkerOptions(commit_interval_s=asked["commit_interval_ms"] / 1e3),
+        worker=WorkerOptions(commit_interval_s=interval_s),
         from_latest=asked["start"] == "latest",
         snapshots=None if asked["snapshots"] is None else Path(asked["snapshots"]),
         metrics_port=asked["metrics_port"],

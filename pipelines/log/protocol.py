@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from pipelines.log.records import Batch, Block, Partition
 
@@ -17,6 +17,16 @@ class Delivery(StrEnum):
     """Outputs, state and positions become visible together, or not at all."""
     AT_LEAST_ONCE = "at-least-once"
     """Nothing is lost; what was in flight may come twice."""
+
+
+# Of compact topics: compaction begins once this share of a partition is superseded, and looks at segments
+# that are closed. By Kafka's defaults a quiet state topic would still be read whole after days.
+COMPACT: Final = {
+    "cleanup.policy": "compact",
+    "min.cleanable.dirty.ratio": "0.2",
+    "segment.ms": "600000",
+    "max.compaction.lag.ms": "3600000",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,11 @@ class Membership:
     session_timeout_s: float = 10.0
     transaction_timeout_s: float = 30.0
     linger_ms: int = 1
+
+    @property
+    def transactional_id(self) -> str:
+        """Name under which transactions fence those before; no two workers share it."""
+        return f"{self.group}-{self.instance}-{len(self.group)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ The loop adds to plain numbers; they become metrics when somebody asks, in the t
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -53,7 +54,6 @@ _HELP: Final = {
 }
 _GAUGES: Final = {
     "pending_bytes": "Bytes written that the log has not acknowledged.",
-    "watermark_delay_seconds": "Age of the newest tick handled, by the time that the log gave it.",
     "partitions_restoring": "Partitions whose state is being restored.",
     "paused": "1 while reading waits for what was written.",
 }
@@ -68,6 +68,8 @@ class Totals:
     dead_reasons: Counter[str] = field(default_factory=Counter)
     lag: dict[int, int] = field(default_factory=dict)
     """Ticks not handled yet, by partition; replaced whole."""
+    newest_s: float = 0.0
+    """Time of the newest tick handled, seconds since 1970; 0: none yet."""
     gauges: dict[str, float] = field(default_factory=lambda: dict.fromkeys(_GAUGES, 0.0))
 
     def add(self, name: str, amount: int = 1) -> None:
@@ -121,5 +123,10 @@ class Metrics:
         for number, value in sorted(totals.lag.items()):
             lag.add_metric([str(number)], value)
         yield lag
+        yield GaugeMetricFamily(
+            f"{PREFIX}_watermark_delay_seconds",
+            "Age of the newest tick handled, by the time that the log gave it; 0 before the first.",
+            value=time.time() - totals.newest_s if totals.newest_s else 0.0,
+        )
         for name, help_ in _GAUGES.items():
             yield GaugeMetricFamily(f"{PREFIX}_{name}", help_, value=totals.gauges[name])

@@ -131,7 +131,7 @@ def _worker(
     )  # fmt: skip
     if snapshots:
         worker.photographer = Photographer(
-            snapshots, engine, member, topics.state, lambda: health.version, totals,
+            snapshots, engine, member, outbox, topics.ticks, topics.state, lambda: health.version, totals,
             options.snapshot_interval_s, time.monotonic,
         )  # fmt: skip
     return worker

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipelines.log.protocol import Member
     from pipelines.stream.forecaster import Forecaster
     from pipelines.stream.metrics import Totals
+    from pipelines.stream.outbox import Outbox
     from pipelines.stream.snapshot import Snapshots, Taken
 
 
@@ -29,6 +30,8 @@ class Photographer:
     snapshots: Snapshots
     engine: Forecaster
     member: Member
+    outbox: Outbox
+    ticks: str
     state: str
     version: Callable[[], str]
     totals: Totals
@@ -61,16 +64,18 @@ class Photographer:
             if now - since >= self.interval_s and source != positions[number]
         ]
         if due:
-            self._take(min(due)[1], positions, wait_s=0.0)
+            number = min(due)[1]
+            self._take(number, self._ends([number], positions)[number], positions, wait_s=0.0)
 
     def finish(self, positions: dict[int, int], seconds: Callable[[], float]) -> None:
         """Take every partition that has moved, for as long as there is time; end the thread."""
-        for number, source in positions.items():
+        moved = [number for number, at in positions.items() if self._taken.get(number, (0.0, -1))[1] != at]
+        ends = self._ends(moved, positions) if moved and seconds() > 0 else {}
+        for number in moved:
             if seconds() <= 0:
                 log.warning("no time left for the snapshot of partition %d and those after it", number)
                 break
-            if self._taken.get(number, (0.0, -1))[1] != source:
-                self._take(number, positions, wait_s=seconds())
+            self._take(number, ends[number], positions, wait_s=seconds())
         self.close(seconds())
 
     def close(self, wait_s: float = 0.0) -> None:
@@ -84,11 +89,24 @@ class Photographer:
             return
         thread.join(max(wait_s, 0.0))
 
-    def _take(self, number: int, positions: dict[int, int], wait_s: float) -> None:
+    def _ends(self, numbers: list[int], positions: dict[int, int]) -> dict[int, int]:
+        """Return where the changelogs end, with nothing of another worker before.
+
+        Who was silent for too long may not know yet that a partition is another's. The commit after the
+        question is one that the group would refuse: then the state is void, and there is no snapshot.
+        """
+        ends = self.member.ends([Partition(self.state, number) for number in numbers])
+        for number in numbers:
+            place = Partition(self.ticks, number)
+            self.outbox.begin(place)
+            self.outbox.write((), place, positions[number])
+        self.outbox.commit()
+        return {at.number: end for at, end in ends.items()}
+
+    def _take(self, number: int, position: int, positions: dict[int, int], wait_s: float) -> None:
         from pipelines.stream.snapshot import Taken
 
         place = Partition(self.state, number)
-        position = self.member.ends([place])[place]
         blocks = list(self.engine.state_blocks(number))
         taken = Taken(place, self.version(), position, positions[number], blocks)
         if self._thread is None:

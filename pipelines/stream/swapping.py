@@ -136,6 +136,7 @@ class ControlWatcher:
             self._refuse(f"{control.name} {control.version[:12]} (row {control.row_version}): {error}")
             self._wanted.remove(control)
         else:
+            self.row_version = max(self.row_version, served.row_version)  # its own message is still to come
             with self._lock:
                 self._ready = Announced(control, served)
             self.row_version = max(control.row_version, served.row_version)

@@ -123,7 +123,8 @@ class Worker:
         self._polled = {batch.partition.number for batch in batches}
         self._answer_callbacks()
         for batch in batches:
-            if batch.partition.number in self._ready:  # else it was revoked, or will be read again
+            # Else it was revoked, or will be read again.
+            if batch.partition.number in self._polled and batch.partition.number in self._ready:
                 self._handle(batch)
                 self._commit_if_due()
         self._polled = set()
@@ -154,7 +155,7 @@ class Worker:
         self.totals.take(output.counts)
         self.totals.bury(output.blocks, self.topics.dead)
         if len(batch.ts_ms):
-            self.totals.gauges["watermark_delay_seconds"] = time.time() - int(batch.ts_ms[-1]) / 1e3
+            self.totals.newest_s = max(self.totals.newest_s, int(batch.ts_ms[-1]) / 1e3)
 
     def _commit_if_due(self) -> None:
         since = self.outbox.since
@@ -198,6 +199,11 @@ class Worker:
             self.restorer.add(done)
             raise
         self._ready.update(done)
+        if self.restorer.from_latest:  # what comes from here on is not to be passed over after a fault
+            for place, source in places.items():
+                self.outbox.begin(place)
+                self.outbox.write((), place, source)
+            self._commit()
 
     def _swap(self) -> None:
         """Take a new version into use, between two batches."""
@@ -347,5 +353,8 @@ class Worker:
             log.warning("the last ticks are not committed, and will be done again: %s", error)
             self._void(gone=isinstance(error, AbortedError))
         if self.photographer is not None:
-            self.photographer.finish(self._ready, self.stop.left_s)
+            try:
+                self.photographer.finish(self._ready, self.stop.left_s)
+            except LogError as error:  # all is committed: what comes next reads the changelog
+                log.warning("no snapshots at the end: %s", error)
         self.member.close()

@@ -46,6 +46,10 @@ WRITING: Mapping[str, Any] = {
 TRANSACTION_LINGER_MS = 10
 
 
+# Its default; it must not be below the session's timeout.
+POLL_INTERVAL_MS = 300_000
+
+
 def connection(address: str, security: Security) -> Settings:
     """Return what every client needs: where Kafka is, and how it is spoken to."""
     found = {**COMMON, "bootstrap.servers": address, "security.protocol": security.protocol}
@@ -86,6 +90,7 @@ def member_reading(connection: Mapping[str, Any], membership: Membership) -> Set
         "partition.assignment.strategy": "cooperative-sticky",
         "session.timeout.ms": session_ms,
         "heartbeat.interval.ms": session_ms // 3,
+        "max.poll.interval.ms": max(POLL_INTERVAL_MS, session_ms),
     }
     return {**connection, **READING, **group}
 
@@ -96,7 +101,7 @@ def member_writing(connection: Mapping[str, Any], membership: Membership, patien
         return writing(connection, membership.linger_ms, patience_s)
     # Within a transaction librdkafka gives a record as long as the transaction has.
     transaction = {
-        "transactional.id": f"{membership.group}-{membership.instance}",
+        "transactional.id": membership.transactional_id,
         "transaction.timeout.ms": round(1000 * membership.transaction_timeout_s),
         "linger.ms": max(membership.linger_ms, TRANSACTION_LINGER_MS),
     }

@@ -12,7 +12,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from pipelines.errors import LogError
 from pipelines.log.confluent.faults import PAUSE_S, fault, reason
-from pipelines.log.protocol import Topic
+from pipelines.log.protocol import COMPACT, Topic
 from pipelines.log.records import Partition
 
 # Beyond it, an address leads nowhere.
@@ -88,7 +88,7 @@ class Topics:
             raise fault(f"asking {self._address} for offsets", reason(error)) from error
 
     def _make(self, topic: Topic) -> None:
-        settings = {"cleanup.policy": "compact" if topic.compact else "delete"}
+        settings = dict(COMPACT) if topic.compact else {}
         try:
             new = NewTopic(topic.name, topic.partitions, config=settings)
             answers = self._admin.create_topics([new], request_timeout=ANSWERS_WITHIN_S)

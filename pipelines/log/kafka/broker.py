@@ -11,7 +11,7 @@ from pipelines.errors import LogError
 from pipelines.log.kafka.client import errors, kafka, protocol
 from pipelines.log.kafka.faults import naming_faults
 from pipelines.log.kafka.settings import common, knock
-from pipelines.log.protocol import Topic
+from pipelines.log.protocol import COMPACT, Topic
 from pipelines.log.records import Partition
 from pipelines.log.security import Security
 
@@ -20,13 +20,6 @@ T = TypeVar("T")
 # Longer than an election of a new leader takes.
 _PATIENCE_S: Final = 15.0
 _NAP_S: Final = 0.05
-# Compaction begins once this share of a partition is superseded, and looks at segments that are closed.
-_COMPACT: Final = {
-    "cleanup.policy": "compact",
-    "min.cleanable.dirty.ratio": "0.2",
-    "segment.ms": "600000",
-    "max.compaction.lag.ms": "3600000",
-}
 
 
 class Broker:
@@ -104,7 +97,7 @@ class Broker:
             raise kind(topic)
 
     def _make(self, topic: Topic) -> None:
-        wanted = {"num_partitions": topic.partitions, "configs": _COMPACT if topic.compact else {}}
+        wanted = {"num_partitions": topic.partitions, "configs": COMPACT if topic.compact else {}}
 
         def make(client: Any) -> None:  # noqa: ANN401
             try:

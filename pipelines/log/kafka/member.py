@@ -14,7 +14,7 @@ from pipelines.log.kafka.columns import read_columns
 from pipelines.log.kafka.faults import naming_faults
 from pipelines.log.kafka.outbox import Send
 from pipelines.log.kafka.reading import poll, theirs
-from pipelines.log.kafka.rebalance import Change, News, forget_answers, is_news, keep_joining
+from pipelines.log.kafka.rebalance import Change, News, forget_answers, hear_of_losses, is_news, keep_joining
 from pipelines.log.kafka.settings import REQUEST_S, joining, producing
 from pipelines.log.kafka.transaction import Transactions
 from pipelines.log.kafka.writer import KafkaWriter
@@ -44,6 +44,7 @@ class KafkaMember:
         with self._naming():
             self._consumer = kafka.KafkaConsumer(**broker.settings, **joining(membership))
         read_columns(self._consumer)
+        hear_of_losses(self._consumer)
         self._transactions: Transactions | None = None
         self._writer: KafkaWriter | None = None
         settings = broker.settings | producing(membership)

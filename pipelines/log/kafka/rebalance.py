@@ -78,3 +78,21 @@ def forget_answers(consumer: Any) -> None:  # noqa: ANN401  # a client without t
     kept: dict[object, object] | None = getattr(coordinator, "_offset_fetch_futures", None)
     if kept is not None:
         kept.clear()
+
+
+def hear_of_losses(consumer: Any) -> None:  # noqa: ANN401  # a client without types
+    """Have the listener hear of a place that was lost while a rejoin was under way.
+
+    The client tells once a rejoin, at its beginning (3.0.12). Thrown out after that, it would join as another
+    member and say nothing: partitions that were another's meanwhile would go on with an old state.
+    """
+    coordinator: Any = getattr(consumer, "_coordinator", None)
+    reset = getattr(coordinator, "reset_generation", None)
+    if reset is None or not hasattr(coordinator, "rejoining"):
+        return
+
+    def reset_and_tell(*given: Any, **named: Any) -> None:  # noqa: ANN401
+        reset(*given, **named)
+        coordinator.rejoining = False
+
+    coordinator.reset_generation = reset_and_tell

@@ -103,14 +103,9 @@ def producing(membership: Membership) -> dict[str, Any]:
     if membership.delivery is not Delivery.EXACTLY_ONCE:
         return writing(membership.linger_ms)
     return writing(membership.linger_ms, membership.transaction_timeout_s) | {
-        "transactional_id": transactional_id(membership),
+        "transactional_id": membership.transactional_id,
         "transaction_timeout_ms": int(1000 * membership.transaction_timeout_s),
     }
-
-
-def transactional_id(membership: Membership) -> str:
-    """Return the name under which a member's transactions fence those before it."""
-    return f"{membership.group}-{membership.instance}"
 
 
 def knock(address: str) -> None:

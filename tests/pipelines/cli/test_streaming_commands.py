@@ -187,3 +187,10 @@ def test_the_lead_of_a_stream_is_in_seconds():
     asked = {"horizon": 3, "level": (95.0,), "gap_cap": 1, "grace": 0}
     assert stream._engine_options({**asked, "lead": 1.5}).lead_ms == 1500
     assert stream._engine_options({**asked, "lead": None}).lead_ms is None
+
+
+@pytest.mark.parametrize(("interval_ms", "timeout_s"), [(100, 30.0), (60_000, 120.0)])
+def test_a_transaction_has_time_for_its_interval(interval_ms, timeout_s):
+    words = ["--model", "m", "--instance", "w", "--commit-interval-ms", str(interval_ms)]
+    asked = stream.command.make_context("stream", words).params
+    assert stream._service_options(asked).membership.transaction_timeout_s == timeout_s

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from confluent_kafka import KafkaError, Message
+from confluent_kafka import Consumer, KafkaError, Message
 
 from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.confluent import settings
@@ -69,6 +69,8 @@ def test_causes_become_our_errors():
     assert isinstance(fault("x", KafkaError(KafkaError.FENCED_INSTANCE_ID)), FencedError)
     assert isinstance(fault("x", KafkaError(KafkaError.UNKNOWN, txn_requires_abort=True)), AbortedError)
     assert fault("x", KafkaError(KafkaError._TRANSPORT)).retriable
+    assert fault("x", KafkaError(KafkaError.ILLEGAL_GENERATION)).retriable  # of a commit that came too late
+    assert fault("x", KafkaError(KafkaError.UNKNOWN_MEMBER_ID)).retriable
     assert not fault("x", KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED)).retriable
     assert "compact" in str(fault("x", KafkaError(KafkaError.INVALID_RECORD)))
 
@@ -98,8 +100,15 @@ def test_settings_say_what_was_asked(delivery):
     membership = Membership("g", "w", delivery, session_timeout_s=6.0, transaction_timeout_s=20.0)
     writing = settings.member_writing(connection, membership, 60.0)
     assert writing["bootstrap.servers"] == "h:1,i:2"
-    assert writing.get("transactional.id") == ("g-w" if delivery is Delivery.EXACTLY_ONCE else None)
+    assert writing.get("transactional.id") == ("g-w-1" if delivery is Delivery.EXACTLY_ONCE else None)
     reading = settings.member_reading(connection, membership)
     assert reading["session.timeout.ms"] == 6000
     assert reading["isolation.level"] == "read_committed"
     assert "sasl.username" not in settings.connection("h:1", Security())
+
+
+@pytest.mark.parametrize("session_timeout_s", [0.5, 10.0, 1800.0])
+def test_every_session_timeout_makes_a_consumer(session_timeout_s):
+    membership = Membership("g", "w", session_timeout_s=session_timeout_s)
+    reading = settings.member_reading(settings.connection("localhost:1", Security()), membership)
+    Consumer(reading).close()

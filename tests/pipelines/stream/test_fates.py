@@ -222,3 +222,14 @@ def test_options_out_of_range(wrong):
 
 def test_names_of_topics():
     assert topics_for("ticks", "forecasts") == Topics()
+
+
+def test_a_dead_letter_that_no_topic_would_take_is_cut_and_says_so():
+    from pipelines.log.kafka.outbox import pieces
+
+    records = [(b"s0", b"{" + b"x" * 2_000_000), (b"k" * 1_000_000, b""), (None, None), (b"s0", b"{}")]
+    block = blocks_by_topic(engine_of().process(raw_batch(records)))["ticks-dead"]
+    assert sum(len(piece.keys) for piece in pieces(block)) == 4
+    assert [dict(headers).get("cut") for headers in block.headers] == [b"2 2000001", b"1000000 0", None, None]
+    assert block.value(0) == b"{" + b"x" * (len(block.value(0)) - 1)
+    assert (block.key(2), block.value(2), block.value(3)) == (None, None, b"{}")

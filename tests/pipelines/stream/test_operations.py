@@ -60,6 +60,14 @@ def test_metrics_are_the_totals(page):
         assert line in text.splitlines()
 
 
+def test_the_newest_tick_ages_while_none_come(page):
+    name = "forecast_stream_watermark_delay_seconds "
+    assert name + "0.0" in get(page, "/metrics")[1]
+    page.totals.newest_s = time.time() - 60.0
+    (line,) = [line for line in get(page, "/metrics")[1].splitlines() if line.startswith(name)]
+    assert 60.0 <= float(line.removeprefix(name)) < 90.0
+
+
 def test_health_follows_the_loop(page):
     status, text = get(page, "/healthz")
     assert (status, json.loads(text)["status"]) == (503, "starting")

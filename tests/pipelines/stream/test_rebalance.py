@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from pipelines.errors import StreamError
 from pipelines.log.records import Partition
+from pipelines.stream.preparing import make_stream_topics
 from pipelines.stream.service import run_service
 from pipelines.stream.stopping import Stop
-from tests.pipelines.stream.adding import TOPICS, AddingEngine, served
-from tests.pipelines.stream.faulty import FaultyLog, Plan
+from tests.pipelines.stream.adding import TOPICS, AddingEngine, produce, read, served, tick
+from tests.pipelines.stream.faulty import FaultyLog, Killed, Plan
 from tests.pipelines.stream.sums import check, fill, options
 
 ONE = frozenset({Partition(TOPICS.ticks, 1)})
@@ -145,8 +148,6 @@ def test_positions_that_are_kept_no_longer_cost_a_second_look_and_no_second_fore
 
 
 def test_a_new_group_can_begin_with_the_next_tick(log):
-    from dataclasses import replace
-
     fill(log)
     totals = run_service(
         log, AddingEngine(), served(), replace(options(), from_latest=True), Stop()
@@ -159,5 +160,63 @@ def test_a_position_beyond_the_end_stops_the_service(log):
     run_service(log, AddingEngine(), served(), options(), Stop())
     with log._file.writing() as connection:
         connection.execute("UPDATE position SET next_offset = 1000")
-    with pytest.raises(StreamError, match=r"made anew .* new --state topic"):
+    with pytest.raises(StreamError, match=r"made anew .* new.*--state topic"):
         run_service(log, AddingEngine(), served(), options(), Stop())
+
+
+def test_what_was_polled_as_another_partition_is_lost_is_handled_once(log):
+    """The poll that tells of the loss also brings a tick of the partition that stays."""
+    make_stream_topics(log, TOPICS, "model-control", 2)
+    produce(log, 1, [tick("a", 1)])
+    poison = (b"poison", b"{not a tick")
+
+    class Losing(Scripted):
+        def member(self, membership):
+            member = super().member(membership)
+            poll, brought = member.end.poll, []
+
+            def polled(timeout_s, limit):
+                if brought == [1]:
+                    produce(log, 0, [poison])
+                    self.listener.lost(ONE)
+                    self.listener.assigned(ONE)
+                batches = poll(timeout_s, limit)
+                brought.extend(batch.partition.number for batch in batches)
+                return batches
+
+            member.end.poll = polled
+            return member
+
+    changed = options(commit_interval_s=5.0)
+    totals = run_service(Losing(log, {}), AddingEngine(), served(), changed, Stop())
+    assert read(log, TOPICS.dead) == {0: [poison], 1: []}
+    assert totals.counts["restored"] == 3
+
+
+def test_a_new_group_that_began_with_the_next_tick_loses_none_of_those_after_it(log):
+    """Killed before its first commit of forecasts, it goes on where it began."""
+    fill(log)
+    late = replace(options(), from_latest=True, stop_at_end=False)
+
+    class Dying(AddingEngine):
+        def process(self, batch):
+            raise Killed
+
+    class Arriving(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+            seek = member.end.seek
+
+            def sought(positions):
+                seek(positions)
+                produce(log, 0, [tick("new", 7)])
+
+            member.end.seek = sought
+            return member
+
+    faulty = Arriving(log, Plan())
+    with pytest.raises(Killed):
+        run_service(faulty, Dying(), served(), late, Stop())
+    faulty.bury()
+    totals = run_service(log, AddingEngine(), served(), replace(late, stop_at_end=True), Stop())
+    assert totals.counts["ticks"] > 0

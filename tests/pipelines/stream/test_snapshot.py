@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -11,7 +13,7 @@ from pipelines.stream.metrics import Totals
 from pipelines.stream.service import run_service
 from pipelines.stream.snapshot import Header, Snapshots, Taken
 from pipelines.stream.stopping import Stop
-from tests.pipelines.stream.adding import AddingEngine, block, pairs, served
+from tests.pipelines.stream.adding import TOPICS, AddingEngine, block, pairs, served
 from tests.pipelines.stream.faulty import FaultyLog, Plan
 from tests.pipelines.stream.sums import check, fill, options
 
@@ -155,3 +157,26 @@ def test_a_disk_that_is_full_costs_the_snapshot_only(log, tmp_path, monkeypatch)
     check(log, expected, engine)
     assert totals.counts["snapshots_failed"] >= 2
     assert totals.counts["snapshots"] == 0
+
+
+def test_a_worker_whose_partitions_are_anothers_takes_no_snapshot(log, tmp_path):
+    """It was silent for too long, and what the changelog has of the other is not in its state."""
+
+    class Silent(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+            ends = member.end.ends
+
+            def late(places):
+                if any(at.topic == TOPICS.state for at in places):
+                    with log._file.writing() as connection:
+                        connection.execute("UPDATE seat SET instance = 'two', epoch = epoch + 1")
+                return ends(places)
+
+            member.end.ends = late
+            return member
+
+    fill(log)
+    end = replace(options(tmp_path=tmp_path), snapshot_interval_s=1e9)
+    run_service(Silent(log, Plan()), AddingEngine(), served(), end, Stop())
+    assert not list(tmp_path.rglob("*.state"))

@@ -72,6 +72,19 @@ def test_the_newest_version_of_its_name_is_taken_once(log, watcher):
     assert watcher.totals.counts["swaps_refused"] == 0
 
 
+def test_a_version_that_the_store_had_before_its_message_is_taken_once(log, watcher):
+    asked = []
+    watcher.load = lambda control: asked.append(control.version) or served("v3", 3)
+    announce(log, "v2", 2)
+    watcher.start()
+    wait_for(lambda: watcher._ready is not None)
+    assert watcher.take().served.version == "v3"
+    announce(log, "v3", 3)
+    announce(log, "v4", 4)
+    wait_for(lambda: watcher._ready is not None)
+    assert asked == ["v2", "v4"]
+
+
 def test_what_cannot_be_read_or_loaded_is_refused_and_counted(log, watcher):
     send(log, b"sales", b"{rubbish")
     watcher.start()
