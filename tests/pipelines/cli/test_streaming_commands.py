@@ -187,3 +187,12 @@ def test_the_lead_of_a_stream_is_in_seconds():
     asked = {"horizon": 3, "level": (95.0,), "gap_cap": 1, "grace": 0}
     assert stream._engine_options({**asked, "lead": 1.5}).lead_ms == 1500
     assert stream._engine_options({**asked, "lead": None}).lead_ms is None
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_stderr_that_is_full_stops_no_work(csv, tmp_path):
+    words = ["produce", csv, "--log", tmp_path / "l", *NAMES, "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, *map(str, words)], stdout=subprocess.PIPE, stderr=full, check=False)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["ticks"] == 48
