@@ -29,7 +29,7 @@ def tell(message: str, level: int = logging.INFO, **data: Any) -> None:  # noqa:
     if ctx is not None and ctx.meta.get(LOG_FORMAT) == "json":
         log.log(level, "%s", message, extra={"data": {**ctx.meta.get(FIELDS, {}), **data}})
         return
-    with suppress(BrokenPipeError):  # nobody listens: no reason to stop work
+    with suppress(OSError):  # nobody listens, or the disk of a log is full: no reason to stop work
         click.echo(message, err=True)
 
 

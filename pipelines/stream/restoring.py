@@ -139,6 +139,7 @@ class Restorer:
 
     def _source(self, at: Partition, committed: int | None, begin: int, end: int) -> int:
         if committed is None:
+            self._warn_of_states(at.number)
             return end if self.from_latest else begin
         if committed > end:
             raise StreamError(
@@ -155,6 +156,16 @@ class Restorer:
             )  # fmt: skip
             return begin
         return committed
+
+    def _warn_of_states(self, number: int) -> None:
+        """Say that ticks may come that the states know already: of another group, or from before its end."""
+        place = Partition(self.state, number)
+        if self.reader.ends([place])[place] > self.reader.begins([place])[place]:
+            log.warning(
+                "partition %d: the group has no position, but %s has states: their ticks count as replayed and "
+                "are not forecast again; a new group that shall forecast them needs a --state topic of its own",
+                number, self.state, extra={"data": {"partition": number, "state": self.state}},
+            )  # fmt: skip
 
     def _replay(self, until: float) -> None:
         """Take one piece: of a snapshot while there is one, then of the changelog."""

@@ -194,3 +194,12 @@ def test_a_transaction_has_time_for_its_interval(interval_ms, timeout_s):
     words = ["--model", "m", "--instance", "w", "--commit-interval-ms", str(interval_ms)]
     asked = stream.command.make_context("stream", words).params
     assert stream._service_options(asked).membership.transaction_timeout_s == timeout_s
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_stderr_that_is_full_stops_no_work(csv, tmp_path):
+    words = ["produce", csv, "--log", tmp_path / "l", *NAMES, "--json"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([*COMMAND, *map(str, words)], stdout=subprocess.PIPE, stderr=full, check=False)
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["ticks"] == 48
