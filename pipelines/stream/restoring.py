@@ -163,7 +163,7 @@ class Restorer:
         if self.reader.ends([place])[place] > self.reader.begins([place])[place]:
             log.warning(
                 "partition %d: the group has no position, but %s has states: their ticks count as replayed "
-                "and are not forecast again; a group that shall forecast them needs a --state topic of its own",
+                "and are not forecast again; a group that shall forecast them needs its own --state topic",
                 number, self.state, extra={"data": {"partition": number, "state": self.state}},
             )  # fmt: skip
 

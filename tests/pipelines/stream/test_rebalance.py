@@ -158,10 +158,10 @@ def test_a_new_group_can_begin_with_the_next_tick(log):
 def test_a_second_group_on_the_same_states_is_warned(log, caplog):
     fill(log)
     run_service(log, AddingEngine(), served(), options(), Stop())
-    assert "--state topic of its own" not in caplog.text
+    assert "needs its own --state topic" not in caplog.text
     other = replace(options(), membership=replace(options().membership, group="another"))
     run_service(log, AddingEngine(), served(), other, Stop())
-    assert "--state topic of its own" in caplog.text
+    assert "needs its own --state topic" in caplog.text
 
 
 def test_a_position_beyond_the_end_stops_the_service(log):
