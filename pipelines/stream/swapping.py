@@ -86,8 +86,12 @@ class ControlWatcher:
         while not self._closing.is_set():
             try:
                 self._follow()
-            except (PipelineError, OSError) as error:
-                log.warning("control topic %s: %s; trying again in %.0f s", self.topic, error, self._wait_s)
+            except Exception as error:  # whatever it is: promotions are followed as long as the worker lives
+                unknown = not isinstance(error, PipelineError | OSError)
+                log.warning(
+                    "control topic %s: %s; trying again in %.0f s", self.topic, error, self._wait_s,
+                    exc_info=unknown,
+                )  # fmt: skip
                 self._closing.wait(self._wait_s)
                 self._wait_s = min(2 * self._wait_s, _LONGEST_WAIT_S)
 
