@@ -10,6 +10,8 @@ PACKAGES = ("forecast", "pipelines", "edge", "decoding", "dashboards")
 
 # Module -> the packages it may miss where the extra that brings them is not installed.
 NEEDS_EXTRA = {
+    "pipelines.log.confluent": ("confluent_kafka",),
+    "pipelines.registry_format": ("fastavro", "google"),
     "pipelines.wire": ("msgspec",),
     "decoding": ("safetensors", "tokenizers", "onnx", "onnxruntime"),
 }
