@@ -216,7 +216,8 @@ while True:
 def test_killed_workers_write_every_output_once(scene, tmp_path):
     address = f"embedded:{tmp_path / 'log.db'}"
     out = Partition("out", 0)
-    fill(scene.log, 3000)
+    total = 30_000
+    fill(scene.log, total)
     for round_ in range(8):
         child = subprocess.Popen([sys.executable, "-c", CHILD, address], stdout=subprocess.PIPE, text=True)
         assert child.stdout.readline() == "ready\n"
@@ -228,6 +229,8 @@ def test_killed_workers_write_every_output_once(scene, tmp_path):
         assert seen == [value for _, value in numbered(len(seen))]
         done = scene.member(new_membership(group="g")).committed([P])[P]
         assert (done or 0) == len(seen)
+        if len(seen) == total:  # a machine so quick that nothing is left to do
+            break
     assert len(seen) > 0
 
 
