@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,10 @@ settings.register_profile(
 # For the slow builds of the kernels: plain Python, bounds checks.
 settings.register_profile("few", settings.get_profile("forecast"), max_examples=10)
 settings.load_profile("forecast")
+
+# A shell starts its jobs in the background deaf to SIGINT, and commands respect that; those of the tests must hear.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

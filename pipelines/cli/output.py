@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import logging
 import os
 import select
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
 
 import click
@@ -29,8 +30,13 @@ def tell(message: str, level: int = logging.INFO, **data: Any) -> None:  # noqa:
     if ctx is not None and ctx.meta.get(LOG_FORMAT) == "json":
         log.log(level, "%s", message, extra={"data": {**ctx.meta.get(FIELDS, {}), **data}})
         return
-    with suppress(OSError):  # nobody listens, or the disk of a log is full: no reason to stop work
+    try:
         click.echo(message, err=True)
+    except (
+        OSError
+    ):  # nobody listens, or the disk of a log is full: no reason to stop work, nor to fail at the end
+        atexit.unregister(_discard_stderr)
+        atexit.register(_discard_stderr)
 
 
 def open_closed() -> None:
@@ -66,8 +72,16 @@ def said(error: OSError) -> str:
 
 def discard_stdout() -> None:
     """Send what is still to be written to stdout nowhere."""
+    _discard(sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+
+
+def _discard_stderr() -> None:
+    _discard(sys.__stderr__.fileno() if sys.__stderr__ is not None else 2)
+
+
+def _discard(number: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
+    os.dup2(nowhere, number)
     os.close(nowhere)
 
 
