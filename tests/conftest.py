@@ -21,7 +21,7 @@ settings.register_profile(
 settings.register_profile("few", settings.get_profile("forecast"), max_examples=10)
 settings.load_profile("forecast")
 
-# A shell starts its jobs in the background deaf to SIGINT, and commands respect that; those of the tests must hear.
+# A shell starts jobs in the background deaf to SIGINT, which commands respect; those of the tests must hear.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
