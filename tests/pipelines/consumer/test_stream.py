@@ -193,9 +193,9 @@ def test_a_group_keeps_positions(log):
 
 def test_partitions_that_another_member_took_are_forgotten(log):
     put(log, 0, *(forecast("a", k * HOUR, k) for k in range(4)))
-    put(log, 1, forecast("b", partition=1))
     stream = ForecastStream(log, group="g", instance="one")
     assert stream.poll(0).series_id == "a"
+    put(log, 1, forecast("b", partition=1))
     stream._source._member.lose(Partition("forecasts", 0))
     assert [stream.poll(0).series_id, stream.poll(0)] == ["b", None]
     assert stream.positions == {1: 1}
