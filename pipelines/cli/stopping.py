@@ -8,13 +8,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Final
 
 import click
 
 from pipelines.cli.output import tell
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+from pipelines.signals import ENDING, at_ending_signals
 
 
 class Stopped(BaseException):
@@ -30,23 +28,13 @@ def stoppable(how_to_go_on: str) -> Iterator[None]:
     """Unwind at SIGINT or SIGTERM, so that leases are released; exit 130 or 143 and say `how_to_go_on`.
 
     What is being computed is awaited, and a second signal changes nothing: SIGKILL ends it at once.
-    A signal that is ignored (a job in the background of a shell) stays so.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, _stop)
-    try:
-        yield
-    except Stopped as stopped:
-        tell(f"stopped; go on with: {how_to_go_on}", logging.ERROR, exit_code=stopped.exit_code)
-        raise click.exceptions.Exit(stopped.exit_code) from None
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    with at_ending_signals(_stop):
+        try:
+            yield
+        except Stopped as stopped:
+            tell(f"stopped; go on with: {how_to_go_on}", logging.ERROR, exit_code=stopped.exit_code)
+            raise click.exceptions.Exit(stopped.exit_code) from None
 
 
 @contextmanager
@@ -56,26 +44,16 @@ def asked_to_stop() -> Iterator[threading.Event]:
     A second signal ends the process at once, as by default.
     """
     event = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield event
-        return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def ask(number: int, _: FrameType | None) -> None:
         event.set()
         signal.signal(number, signal.SIG_DFL)
 
-    for number, handler in before.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(number, ask)
-    try:
+    with at_ending_signals(ask):
         yield event
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _stop(number: int, _: FrameType | None) -> None:
-    for each in _SIGNALS:
+    for each in ENDING:
         signal.signal(each, signal.SIG_IGN)
     raise Stopped(number)

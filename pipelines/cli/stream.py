@@ -137,7 +137,7 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     metavar="SECONDS",
     help="Deadline for an end in good order.",
 )
-@click.option("--config", type=click.Path(dir_okay=False), help="Settings; forecast.toml if left out.")
+@log_options.config
 @click.option("--store", metavar="URL", help="Store: sqlite:///FILE or postgresql+psycopg://...")
 @options.log_format
 @options.as_json

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.errors import LogError, PipelineError
+from pipelines.errors import PipelineError
 from pipelines.log.records import Partition
 from pipelines.logs import log as say
 from pipelines.stream.health import Health
@@ -144,6 +144,6 @@ def _ends(reader: Reader, ticks: str, n: int) -> dict[int, int]:
 
 def _leave(member: Member) -> None:
     """Close a member that may have left, or been thrown out, already."""
-    with suppress(LogError, PipelineError):
+    with suppress(PipelineError):
         member.close()
     say.info("worker left")

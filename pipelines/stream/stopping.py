@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +12,7 @@ from types import FrameType
 from typing import Final
 
 from pipelines.logs import log
-
-_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+from pipelines.signals import at_ending_signals
 
 # EX_TEMPFAIL: nothing is lost, the same command goes on.
 EXIT_FORCED: Final = 75
@@ -74,19 +72,9 @@ class Stop:
 
     @contextmanager
     def at_signals(self) -> Iterator[None]:
-        """Let SIGINT and SIGTERM ask; a signal that is ignored (a job in the background) stays so."""
-        if threading.current_thread() is not threading.main_thread():
+        """Let SIGINT and SIGTERM ask."""
+        with at_ending_signals(self._signalled):
             yield
-            return
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
-        for number, handler in before.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, self._signalled)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
     def _signalled(self, number: int, _: FrameType | None) -> None:
         self.ask()
