@@ -1,4 +1,4 @@
-"""A folder as one archive: ZIP with members in a fixed order, of a fixed date, so that equal folders are equal bytes."""
+"""A folder as one archive: ZIP, members in a fixed order and of a fixed date; equal folders, equal bytes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device runtime as one file: ``python forecast-edge.pyz``, with nothing beside it but numpy and onnxruntime."""
+"""The device runtime as one file: ``python forecast-edge.pyz``, which needs numpy and onnxruntime."""
 
 from __future__ import annotations
 
