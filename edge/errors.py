@@ -3,6 +3,7 @@
 EdgeError (a ForecastError)
 |-- ExportError       nothing, or nothing trustworthy, can be exported from what was given
 |   `-- GateError     what was written failed its own check: unstable, out of tolerance, a foreign operator
+|-- GraphError        a graph that would not run, or holds what no device should meet: a fault of ours
 |-- KeyFileError      a signing key cannot be read, or must not be written
 `-- BundleExistsError a bundle is there already
 """
@@ -22,6 +23,10 @@ class ExportError(EdgeError, ValueError):
 
 class GateError(ExportError):
     """What was written failed its own check; nothing was signed."""
+
+
+class GraphError(EdgeError):
+    """A graph that would not run, or holds what no device should meet: a fault of ours."""
 
 
 class KeyFileError(EdgeError):
