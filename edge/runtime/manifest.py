@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import Final
 
 from . import strict_json as js
@@ -33,7 +34,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _KEY_ID = re.compile(r"[0-9a-f]{16}")
 
 # Without these nothing runs, or nothing is tested.
-REQUIRED: Final = ("schema.json", "parity.npz")
+REQUIRED: Final = ("schema.json", "states.npz", "parity.npz")
 MODELS: Final = ("model.onnx", "step.onnx")
 
 
@@ -175,7 +176,7 @@ def current_version(value: object) -> int:
 def levels(value: object) -> tuple[float, ...]:
     """Return coverages in percent, ascending within (0, 100)."""
     found = js.many(js.number, 32)(value)
-    if any(not 0 < level < 100 for level in found) or any(a >= b for a, b in zip(found, found[1:])):  # noqa: B905  # pairs
+    if any(not 0 < level < 100 for level in found) or any(a >= b for a, b in pairwise(found)):
         raise ValueError(f"must ascend within (0, 100), got {list(found)}")
     return found
 
@@ -249,11 +250,10 @@ def _digest(value: object) -> str:
 
 def _files(entries: tuple[FileEntry, ...]) -> Mapping[str, FileEntry]:
     paths = [entry.path for entry in entries]
-    # Two names that differ in case are one file on some disks, and a name may not be a folder of another.
+    # Two names that differ in case are one file on some disks, and a file is no folder of another.
     folded = {path.lower() for path in paths}
-    if len(folded) < len(paths) or any(
-        f"{a}/" in f"{b}/" for a in paths for b in paths if b.startswith(a + "/")
-    ):
+    nested = any(other.startswith(f"{path}/") for path in folded for other in folded)
+    if len(folded) < len(paths) or nested:
         raise BundleError("manifest.json lists a file twice")
     if {MANIFEST, SIGNATURE} & folded:
         raise BundleError(f"manifest.json lists {MANIFEST} or {SIGNATURE} itself")

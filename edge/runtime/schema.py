@@ -65,8 +65,8 @@ class Schema:
     ============  ===================================================================================
     series        [text or int, ...] distinct ids in the order of step.onnx and states.npz
     closed        [int, ...] position of each in model.onnx, -1 where it is not there
-    width         [int, ...] lags of y that model.onnx needs of each series, in the order of `series` (0 where it
-                  is not there); the other lags are padding
+    width         [int, ...] lags of y that model.onnx needs of each series, in the order of `series` (0
+                  where it is not there); the other lags are padding
     freq          see `FreqInfo`
     exog          [{name, unit, computed}, ...] columns of x, in order (K of them)
     unit          text, unit of y; may be empty
@@ -79,32 +79,33 @@ class Schema:
     L, q          int, the state of step.onnx is L levels and q innovations, M = L + q (0, 0 without it)
     ============  ===================================================================================
 
-    Inputs that a file does not need are left out of it (`index` of a single series, `t`, `x`); the device looks at
-    the names that are there.
+    Inputs that a file does not need are left out of it (`index` of a single series, `t`, `x`); the device
+    looks at the names that are there.
 
-    step.onnx takes y = NaN for a missing value, and y = +inf for "no tick": the state comes out as it went in, and the
-    forecasts are from where it stands. Then `t` is the number of points seen less one, the row of the tick in x is that
-    of the last tick seen, and the rows before it end one earlier.
+    step.onnx takes y = NaN for a missing value, and y = +inf for "no tick": the state comes out as it went
+    in, and the forecasts are from where it stands. Then `t` is the number of points seen less one, the row
+    of the tick in x is that of the last tick seen, and the rows before it end one earlier.
 
-    states.npz (where step.onnx is), float64 and int64:
+    states.npz, always there; float64 and int64:
 
-    ===========  ===========================================================================
-    state        (n, M) at the end of the data, in the order of `series`
+    ===========  ====================================================================================
     t            (n,) points seen
     last_ts_ms   (n,) time of the last point, ms UTC (the int itself on an int grid)
+    state        (n, M) at the end of the data, in the order of `series`; where step.onnx is, as all below
     cov_rows     (k,) ascending series whose state is not exactly known; left out when k = 0
     cov          (k, M, M) their covariance; left out when k = 0
     exog_tail    (n, K, n_step_past) newest first, the last values of x's columns (zero where a column
-                 enters without a lag); left out when empty
-    ===========  ===========================================================================
+                 enters without a lag, or is computed); left out when empty
+    ===========  ====================================================================================
 
     parity.npz, inputs and float64 references of the library. Names are those of the graphs, with a prefix:
 
     - ``closed.*``: inputs and outputs of one call of model.onnx (B rows), and ``closed.rtol`` ().
     - ``step.*``: T calls of step.onnx that follow each other. ``step.index`` (B,), ``step.state`` (B, M),
       ``step.cov`` (B, M, M) and ``step.t`` (B,) are of the first call, ``step.y`` (T, B) and ``step.x``
-      (T, B, rows, K) of every one; ``step.mean``, ``variance`` (T, B, H), ``lo``, ``hi`` (T, B, levels, H), ``imputed``,
-      ``z`` (T, B), and ``step.state_out`` (B, M), ``cov_out`` (B, M, M) after the last; ``step.rtol`` ().
+      (T, B, rows, K) of every one; ``step.mean``, ``variance`` (T, B, H), ``lo``, ``hi`` (T, B, levels, H),
+      ``imputed``, ``z`` (T, B), and ``step.state_out`` (B, M), ``cov_out`` (B, M, M) after the last;
+      ``step.rtol`` ().
 
     An error is the largest difference in a row of the last axis over the largest reference of that row; NaN
     equals NaN. A reference that is left out is not compared; mean and variance are required.
