@@ -9,9 +9,9 @@ from forecast.models.alias import Kind
 from forecast.models.freq import Freq
 
 _NS_PER_MS: Final = 1_000_000
-# Nominal steps of forecast messages, as the stream has them: 365.2425 / 12 days, and a day.
+# Nominal steps of forecast messages, as in the stream: a year has 365.2425 days, a week 5 business days.
 _MS_PER_MONTH: Final = 2_629_746_000
-_MS_PER_OFFSET: Final = 86_400_000
+_MS_PER_OFFSET: Final = 86_400_000 * 7 // 5
 
 
 def grid_of(freq: Freq) -> FreqInfo:
@@ -25,9 +25,7 @@ def grid_of(freq: Freq) -> FreqInfo:
         return FreqInfo(freq.text, freq.tz, "int", grid.step, 0, False, grid.step)
     if grid.kind is Kind.MONTHS:
         late = int(bool(grid.late))
-        return FreqInfo(
-            freq.text, freq.tz, "months", grid.step, late, freq.wall, grid.step * _MS_PER_MONTH
-        )
+        return FreqInfo(freq.text, freq.tz, "months", grid.step, late, freq.wall, grid.step * _MS_PER_MONTH)
     if grid.kind is Kind.FIXED and grid.step % _NS_PER_MS == 0:
         step = grid.step // _NS_PER_MS
         return FreqInfo(freq.text, freq.tz, "fixed", step, 0, freq.wall, step)

@@ -1,4 +1,4 @@
-"""Writing manifest.json and manifest.sig: canonical JSON of what the device reads, and an ed25519 signature."""
+"""Writing manifest.json, canonical JSON of what a device reads, and manifest.sig, its ed25519 signature."""
 
 from __future__ import annotations
 

@@ -202,7 +202,7 @@ class Store:
         return bundles.take_bundle_number(self._engine, name)
 
     def add_bundle(self, version: VersionRow | str, bundle: NewBundle) -> BundleRow:
-        """Register a bundle of a version; `ConflictError` for a name and number, or a sha256, that is known."""
+        """Register a bundle of a version; `ConflictError` where its number, or its sha256, is known."""
         return bundles.add_bundle(self._engine, version, bundle)
 
     def bundles(self, name: str | None = None) -> list[BundleRow]:

@@ -14,6 +14,10 @@ from tests.pipelines.store.fleets import manifest
 from tests.pipelines.store.test_versions import at_once
 
 BUNDLE = NewBundle("shop", 1, "AutoAR", "ab" * 32, "out/shop", 21, "balanced", 1e-9, 5000, "0123456789abcdef")
+OF_THE_FIRST = text(
+    "INSERT INTO edge_bundle (model_version_id, sha256, artifact_uri, opset, quant, parity_err, size,"
+    " created_ts_ms) VALUES (:of, :sha256, 'u', 21, 'int8', 0.1, 9, 0)"
+)
 
 
 def test_numbers_grow_within_a_name(store):
@@ -61,12 +65,7 @@ def test_a_row_of_the_first_schema_keeps_a_number_of_its_own(store):
     assert store.downgrade("0001") == ("0002", "0001")
     with writing(store._engine) as connection:
         for sha256 in ("a", "b"):
-            connection.execute(
-                text(
-                    "INSERT INTO edge_bundle (model_version_id, sha256, artifact_uri, opset, quant, parity_err,"
-                    f" size, created_ts_ms) VALUES ({version.id}, '{sha256}', 'u', 21, 'int8', 0.1, 9, 0)"
-                )
-            )
+            connection.execute(OF_THE_FIRST, {"of": version.id, "sha256": sha256})
     assert store.upgrade() == ("0001", "0002")
     assert store.check().ok
     assert [row.bundle.bundle_version for row in store.bundles()] == [row.id for row in store.bundles()]
