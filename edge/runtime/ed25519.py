@@ -1,11 +1,12 @@
 r"""Ed25519 signatures, verification alone, in plain Python: a device needs no wheel for it.
 
-The curve is :math:`-x^2 + y^2 = 1 + d x^2 y^2` over the integers modulo p = 2^255 - 19; a signature (R, S) of a message M
-under the key A is good when [S]B = R + [k]A with k = SHA-512(R || A || M) modulo L. It is checked as written, without
-the cofactor, by comparing the encoding of [S]B - [k]A with R: every encoding that is not the canonical one fails.
+The curve is :math:`-x^2 + y^2 = 1 + d x^2 y^2` over the integers modulo p = 2^255 - 19; a signature (R, S) of
+a message M under the key A is good when [S]B = R + [k]A with k = SHA-512(R || A || M) modulo L. It is checked
+as written, without the cofactor, by comparing the encoding of [S]B - [k]A with R: every encoding of R that is
+not the canonical one fails.
 
-Source: RFC 8032, sections 5.1.3 (decoding) and 5.1.7 (verification); points are in the extended coordinates of section
-5.1.4. Nothing here is secret, so nothing has to take constant time.
+Source: RFC 8032, sections 5.1.3 (decoding) and 5.1.7 (verification); points are in the extended coordinates
+of section 5.1.4. Nothing here is secret, so nothing has to take constant time.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _ZERO: Final[Point] = (0, 1, 1, 0)
 def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Tell whether `signature` (64 bytes, R then S) of `message` is by `public_key` (32 bytes).
 
-    False for whatever is malformed: another length, an S that is not below L, a key that is no point of the curve
-    or not canonically encoded. A key of small order, under which some signatures fit many messages, is false too.
+    False for whatever is malformed: another length, an S that is not below L, a key that is no point of the
+    curve or not canonically encoded; and for a key of small order, under which a signature fits many messages.
     """
     if len(public_key) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False

@@ -36,7 +36,7 @@ class Source(Protocol):
         ...
 
     def blocks(self, name: str) -> Iterator[bytes]:
-        """Yield the content of a file, `BLOCK` bytes at a time, never more than `sizes` says and one block."""
+        """Yield the content of a file, `BLOCK` bytes at a time; at most one byte more than `sizes` says."""
         ...
 
     def close(self) -> None:
