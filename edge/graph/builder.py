@@ -25,7 +25,7 @@ ALLOWED: Final = frozenset(
         "Add", "And", "Cast", "Concat", "ConstantOfShape", "CumSum", "Div", "Equal", "Exp",
         "Expand", "Floor", "Gather", "GatherElements", "Gemm", "Greater", "GreaterOrEqual",
         "Identity", "IsNaN", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mod", "Mul",
-        "Neg", "Not", "Or", "Range", "ReduceSum", "Reshape", "Shape", "Sin", "Slice", "Split",
+        "Neg", "Not", "Or", "Pad", "Range", "ReduceMax", "ReduceSum", "Reshape", "Shape", "Sin", "Slice", "Split",
         "Sqrt", "Squeeze", "Sub", "Sum", "Transpose", "Unsqueeze", "Where",
     }
 )  # fmt: skip
@@ -169,7 +169,9 @@ class Graph:
         unknown = [name for name in inputs if name and name not in self._names]
         if unknown:
             raise GraphError(f"operator {op!r} reads {unknown}, which nothing has made")
-        self._nodes.append(helper.make_node(op, list(inputs), outputs, **attributes))
+        node = helper.make_node(op, list(inputs), outputs)
+        node.attribute.extend(helper.make_attribute(key, value) for key, value in attributes.items())
+        self._nodes.append(node)
         return outputs
 
     def _fresh(self) -> Value:
