@@ -36,6 +36,9 @@ INT64: Final = int(TensorProto.INT64)
 Value: TypeAlias = str
 """The name of a tensor in a graph."""
 
+# Names of the interface that the numbering of tensors would come to.
+_RESERVED: Final = frozenset({"t", "x", "y", "z", "lo", "hi", "cov", "phi"})
+
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 Shape: TypeAlias = Sequence[int | str]
 
@@ -182,7 +185,7 @@ class Graph:
                 name, rest = _DIGITS[rest % 36] + name, rest // 36
                 if not rest:
                     break
-            if name not in self._names:
+            if name not in self._names and name not in _RESERVED:
                 return self._take(name)
 
     def _take(self, name: str) -> Value:
