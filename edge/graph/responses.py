@@ -1,0 +1,97 @@
+r"""What a state, and a drive, do to the levels of the next H steps: the expanded recursion as two matrices.
+
+With :math:`u_{t+k} = d_{t+k} + \sum_j a_j u_{t+k-j} + \sum_j b_j e_{t+k-j}` and the weights psi of 1 / a(L),
+
+.. math:: \hat u_{t+1+k} = \sum_{i \le k} \psi_{k-i} (d_{t+1+i} + \sum_j a_{i+j} u_{t+1-j} + \sum_j b_{i+j} e_{t+1-j})
+
+so that the path is the drive and a Hankel matrix of coefficients times the state, through one Toeplitz matrix of
+weights (Box and Jenkins 1976, 5.1). Files hold the coefficients and psi; the matrices are made from them, once where
+a file has one series. No power of a transition matrix, and nothing of size M^2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge.fleet import Fleet
+from edge.graph.builder import Graph, Value
+from edge.graph.tables import Tables
+from forecast.types import F64
+
+
+@dataclass(frozen=True, slots=True)
+class Responses:
+    """Matrices of the batch; R is B, or 1 where all series are the same."""
+
+    of_state: Value
+    """(R, M, H) derivative of each step by each part of the state."""
+    of_drive: Value
+    """(R, H, H) derivative of each step (column) by the drive of each step (row)."""
+
+
+def coefficients(fleet: Fleet) -> F64:
+    """(n, M) of the levels, then of the innovations: the first row of the transition."""
+    return np.concatenate([_levels(fleet), _innovations(fleet)], axis=1)
+
+
+def ar_weights(fleet: Fleet, horizon: int) -> F64:
+    """(n, H) psi of 1 / a(L), differences included."""
+    a = _levels(fleet)
+    psi = np.zeros((fleet.n, horizon))
+    psi[:, 0] = 1.0
+    for k in range(1, horizon):
+        near = min(k, a.shape[1])
+        psi[:, k] = (a[:, :near] * psi[:, k - near : k][:, ::-1]).sum(axis=1)
+    return psi
+
+
+def innovation_variance(fleet: Fleet, horizon: int) -> F64:
+    """(n, H) variance of the error of each step where the state is known, calibrated, units of w squared."""
+    psi, b = ar_weights(fleet, horizon), _innovations(fleet)
+    shock = psi.copy()
+    for j in range(min(b.shape[1], horizon - 1)):
+        shock[:, j + 1 :] += b[:, j, None] * psi[:, : horizon - j - 1]
+    return np.asarray((fleet.sigma2 * fleet.calibration**2)[:, None] * np.cumsum(shock**2, axis=1))
+
+
+def responses(tables: Tables, fleet: Fleet, c: Value, horizon: int) -> Responses:
+    """Add both matrices to the graph; `c` is (R, M) `coefficients`."""
+    graph = tables.graph
+    steps = _range(graph, horizon)
+    column = graph.add("Unsqueeze", steps, graph.ints([1]))
+    psi = _padded(graph, tables.rows(ar_weights(fleet, horizon)), horizon)
+    # A negative position counts from the end, where the padding is.
+    of_drive = graph.add("Gather", psi, graph.add("Sub", steps, column), axis=1)
+    L, q = fleet.levels.shape[1], fleet.innovations.shape[1]
+    parts = graph.split(c, [L, q], axis=1) if q else [c]
+    blocks = [_hankel(graph, part, size, steps, horizon) for part, size in zip(parts, (L, q), strict=False)]
+    hankel = graph.add("Concat", *blocks, axis=1) if q else blocks[0]
+    return Responses(graph.add("MatMul", hankel, of_drive), of_drive)
+
+
+def _levels(fleet: Fleet) -> F64:
+    """(n, L) with the L of the state: 1 at least, and no more than some series has."""
+    return fleet.a[:, : fleet.levels.shape[1]]
+
+
+def _innovations(fleet: Fleet) -> F64:
+    """(n, q) with the q of the state, 0 where no series has a moving average."""
+    return fleet.b[:, : fleet.innovations.shape[1]]
+
+
+def _hankel(graph: Graph, coef: Value, size: int, steps: Value, horizon: int) -> Value:
+    """(R, size, H) coefficient i + j of each row: how step j meets the i-th newest value."""
+    rows = graph.add("Unsqueeze", _range(graph, size), graph.ints([1]))
+    return graph.add("Gather", _padded(graph, coef, horizon), graph.add("Add", rows, steps), axis=1)
+
+
+def _padded(graph: Graph, rows: Value, width: int) -> Value:
+    """(R, k + width) with zeros behind."""
+    return graph.add("Pad", rows, graph.ints([0, 0, 0, width]))
+
+
+def _range(graph: Graph, stop: int) -> Value:
+    """(stop,) int64 from 0 on; a node is shorter than the numbers."""
+    return graph.add("Range", graph.whole(0), graph.whole(stop), graph.whole(1))
