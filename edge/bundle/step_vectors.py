@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.bundle.references import Ahead, ahead
 from edge.bundle.states import States
@@ -57,7 +58,7 @@ class _Run:
 
 def step_vectors(
     records: Records, fleet: Fleet, rows: I64, horizon: int, levels: Sequence[float], seed: int = 0
-) -> dict[str, np.ndarray]:
+) -> dict[str, NDArray[Any]]:
     """Return inputs and references by their names in parity.npz, without the tolerance.
 
     Parameters
@@ -80,7 +81,9 @@ def step_vectors(
         infos = run.move(y, columns.at(k))
         now = ahead(run.standing(), horizon, levels, columns.future(k))
         said.append(_answers(y, infos, now, bool(len(levels))))
-    found = {f"step.{name}": np.stack([one[name] for one in said]) for name in said[0]}
+    found: dict[str, NDArray[Any]] = {
+        f"step.{name}": np.stack([one[name] for one in said]) for name in said[0]
+    }
     found |= {"step.state": states.state[rows], "step.cov": _full(states, rows), "step.t": states.t[rows]}
     if fleet.n > 1:
         found["step.index"] = rows
