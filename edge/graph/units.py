@@ -33,19 +33,16 @@ def to_y(tables: Tables, fleet: Fleet, w: Value, axes: int = 1) -> Value:
     w
         (B, ...) with `axes` dimensions after the first.
     """
-    graph = tables.graph
-    plain = logarithmic = w
-    if (fleet.scale != 1.0).any():
-        shape = (-1,) + (1,) * axes
-        plain = graph.add("Mul", w, tables.rows(fleet.scale.reshape(shape)))
-        if fleet.log.any():
-            logarithmic = graph.add("Add", w, tables.rows(np.log(fleet.scale).reshape(shape)))
-    if not fleet.log.any():
-        return plain
-    y = graph.add("Exp", logarithmic)
-    if fleet.log.all():
+    graph, shape = tables.graph, (-1,) + (1,) * axes
+    scaled, log = bool((fleet.scale != 1.0).any()), fleet.log
+    if not log.any():
+        return graph.add("Mul", w, tables.rows(fleet.scale.reshape(shape))) if scaled else w
+    y = graph.add("Add", w, tables.rows(np.log(fleet.scale).reshape(shape))) if scaled else w
+    y = graph.add("Exp", y)
+    if log.all():
         return y
-    return graph.add("Where", tables.stored(fleet.log.reshape((-1,) + (1,) * axes)), y, plain)
+    plain = graph.add("Mul", w, tables.rows(fleet.scale.reshape(shape))) if scaled else w
+    return graph.add("Where", tables.stored(log.reshape(shape)), y, plain)
 
 
 def bands(
