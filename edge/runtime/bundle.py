@@ -76,6 +76,10 @@ class Bundle:
             verified.close()
             raise
 
+    def keep_states(self, states: KeptStates) -> None:
+        """Keep the states of `step` elsewhere; to be called before the first one."""
+        self._states = states
+
     def close(self) -> None:
         """Let go of the archive."""
         self._verified.close()

@@ -235,14 +235,15 @@ def _file(value: object) -> FileEntry:
     fields = js.Fields(value, "a file")
     entry = FileEntry(
         path=fields.take("path", check_path),
-        sha256=fields.take("sha256", _digest),
+        sha256=fields.take("sha256", read_digest),
         bytes=fields.take("bytes", js.whole(0, MAX_FILE_BYTES)),
     )
     fields.end()
     return entry
 
 
-def _digest(value: object) -> str:
+def read_digest(value: object) -> str:
+    """Return a sha256 in hex."""
     if not isinstance(value, str) or _SHA256.fullmatch(value) is None:
         raise ValueError(f"must be 64 hex digits, got {value!r:.80}")
     return value
