@@ -18,6 +18,7 @@ from edge.graph.tables import Tables
 from edge.graph.terms import Terms, Window, deterministic
 from edge.graph.units import bands, to_w, to_y
 from forecast.kernels.stream import LARGEST
+from forecast.models.forecasting import check_request
 
 _INF: Final = float("inf")
 
@@ -76,6 +77,7 @@ def step_model(fleet: Fleet, horizon: int, levels: Sequence[float] = ()) -> byte
     logarithm, minus infinity, or what is beyond 1e154 from its forecast. `y` = plus infinity is no tick at all: the state
     comes out as it went in, and the forecasts are those from where it stands (`t` then counts one point less).
     """
+    check_request(horizon, levels)
     graph = Graph("step")
     inputs = _declare(graph, fleet, horizon)
     tables = Tables(graph, graph.input("index", INT64, ["B"]) if fleet.n > 1 else None)
