@@ -2,8 +2,9 @@
 
 AR(24), 24 steps, mean and variance of all series in one run, on one core. Bytes are those of model.onnx over
 N. Memory is the most that the whole process has while it runs, and it has imported what the device runtime
-imports; each profile has processes of its own, which take turns. The time is CPU time, which other work on the
-machine changes least. The reference is the recursion in float64 of the coefficients that are in the file.
+imports; each profile has processes of its own, which take turns. The time is CPU time, which other work on
+the machine changes least. The reference is the recursion in float64 of the coefficients that are in the
+file.
 """
 
 from __future__ import annotations
@@ -100,6 +101,15 @@ def lines_of(profile, n, graph, runs, off):
     ]
 
 
+def note(profile, lines):
+    """What is measured beside the floors."""
+    _, memory, time, _ = (line for line in lines if line["what"].startswith(f"{profile}:"))
+    return (
+        f"{profile}: {memory['empty_mb']:.0f} MB before the model, up to {memory['peak_mb']:.0f} MB while it "
+        f"loads, which takes {time['load_ms']:.0f} ms; {time['wall_ms']:.1f} ms all series by the wall"
+    )
+
+
 def main():
     one_core()
     args = arguments(__doc__, series=10_000)
@@ -127,17 +137,9 @@ def main():
     ]
     columns = [("what", "", ""), ("value", "value", ".4g"), ("unit", "", ""), ("floor", "floor", "g")]
     notes = [f"coded in 16, 8, 4 bits: {coded.n16}, {coded.n8}, {coded.n4} series"]
-    notes += [
-        f"{profile}: process before the model {found[1]['empty_mb']:.0f} MB, while it loads up to "
-        f"{found[1]['peak_mb']:.0f} MB; {found[2]['load_ms']:.0f} ms to load; {found[2]['wall_ms']:.1f} ms by the wall"
-        for profile, found in ((p, [line for line in lines if line["what"].startswith(p)]) for p in PROFILES)
-    ]
-    show(
-        lines,
-        columns,
-        f"{args.series} AR({P}), {H} steps, one core; {TURNS} processes of {ROUNDS} runs each",
-        notes,
-    )
+    notes += [note(profile, lines) for profile in PROFILES]
+    title = f"{args.series} AR({P}), {H} steps, one core; {TURNS} processes of {ROUNDS} runs each"
+    show(lines, columns, title, notes)
     return conclude(
         "edge_fleet", args, lines, PACKAGES, n_series=args.series, p=P, horizon=H, n16=coded.n16, n8=coded.n8,
         n4=coded.n4, runs=runs,

@@ -1,10 +1,10 @@
 """One series in a file: ``python -m tests.bench.bench_edge_single [--ticks N] [--json PATH]``.
 
-Bytes of the file, and microseconds of a call with bound inputs and outputs, one thread: the median over blocks
-of calls, CPU time, which other work on the machine changes least. A Kalman tick gives the new state, mean and
-variance of 24 steps; statsmodels' `append` of one value and `get_forecast` of as many is measured in the same
-run. Parity is with the library in float64: of the closed form at once, of the step over ticks of which 10 %
-are missing, each from the state that the last one left.
+Bytes of the file, and microseconds of a call with bound inputs and outputs, one thread: the median over
+blocks of calls, CPU time, which other work on the machine changes least. A Kalman tick gives the new state,
+mean and variance of 24 steps; statsmodels' `append` of one value and `get_forecast` of as many is measured
+in the same run. Parity is with the library in float64: of the closed form at once, of the step over ticks of
+which 10 % are missing, each from the state that the last one left.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Runs the graphs of a folder: `python graph_runner.py FOLDER`.
 
-It does so in any environment, and imports no more than NumPy, ONNX Runtime and the standard library. Of every
-`NAME.onnx` the inputs stand in `NAME.in.npz`, the outputs go to `NAME.out.npz`. An input called `ticks.X` has
-a first axis of ticks, of which X gets one after the other; the outputs are then stacked over the ticks, and an
-output `X_out` is the input X of the next tick.
+It does so in any environment, and imports no more than NumPy, ONNX Runtime and the standard library. Of
+every `NAME.onnx` the inputs stand in `NAME.in.npz`, the outputs go to `NAME.out.npz`. An input called
+`ticks.X` has a first axis of ticks, of which X gets one after the other; the outputs are then stacked over
+the ticks, and an output `X_out` is the input X of the next tick.
 """
 
 from __future__ import annotations
