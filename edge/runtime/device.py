@@ -83,6 +83,8 @@ def _opened(root: Root, read_only: bool, gap_cap: int) -> tuple[str, Bundle, Sta
     except BaseException:
         bundle.close()
         raise
+    if not read_only:
+        states.keep_only([name for name in (release, root.previous) if name is not None])
     bundle.keep_states(states)
     return release, bundle, states
 

@@ -1,4 +1,4 @@
-"""Install and rollback: verify, unpack, test, switch. Until the switch the old release serves, after it the new one."""
+"""Install and rollback: verify, unpack, test, switch. Until the switch the old release serves."""
 
 from __future__ import annotations
 
@@ -55,16 +55,11 @@ def install(
     """
     place = Root(Path(root), disk or Disk())
     with place.locked():
-        try:
-            trusted = _trusted(place, keys)
-            with verify(bundle, trusted) as found:
-                _check_version(place, found.manifest, allow_downgrade)
-                parity = _put(place, found, trusted)
-                return _activate(place, found.manifest, trusted, parity)
-        except OSError as error:
-            raise InstallError(
-                f"the root {place.path} cannot be written: {error.strerror or error}; the old release serves"
-            ) from None
+        trusted = _trusted(place, keys)
+        with verify(bundle, trusted) as found:
+            _check_version(place, found.manifest, allow_downgrade)
+            parity = _put(place, found, trusted)
+            return _activate(place, found.manifest, trusted, parity)
 
 
 def rollback(root: str | os.PathLike[str], disk: Disk | None = None) -> Installed:
@@ -87,10 +82,7 @@ def rollback(root: str | os.PathLike[str], disk: Disk | None = None) -> Installe
             found.check_all()
             parity = self_test(found)
             manifest = found.manifest
-        try:
-            place.switch(previous)
-        except OSError as error:
-            raise InstallError(f"{place.path} cannot be written: {error.strerror or error}") from None
+        place.switch(previous)
         return Installed(manifest, previous, place.previous, parity, True)
 
 

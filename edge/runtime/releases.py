@@ -107,24 +107,26 @@ class Root:
         InstallError
             Somebody else holds it, or the root cannot be written.
         """
+        try:
+            os.makedirs(self.path / "releases", exist_ok=True)
+            lock = self.path / ".lock"
+            handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            try:
+                self._hold(handle)
+                self.recover()
+                yield
+            finally:
+                os.close(handle)
+        except OSError as error:
+            raise InstallError(f"{self.path} cannot be changed: {error.strerror or error}") from None
+
+    def _hold(self, handle: int) -> None:
         import fcntl  # only where something changes
 
         try:
-            os.makedirs(self.path / "releases", exist_ok=True)
-            handle = os.open(
-                self.path / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-            )
-        except OSError as error:
-            raise InstallError(f"the root {self.path} cannot be written: {error.strerror or error}") from None
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise InstallError(f"another install or rollback holds {self.path}; wait for it") from None
-            self.recover()
-            yield
-        finally:
-            os.close(handle)
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise InstallError(f"another install or rollback holds {self.path}; wait for it") from None
 
     def recover(self) -> None:
         """Finish or undo what was cut short; to be called with the root locked."""
