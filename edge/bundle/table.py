@@ -1,0 +1,76 @@
+"""What became of every series, as a frame and as parity_report.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecast.models.canonical_json import dumps
+from forecast.types import F64, I64
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Table:
+    """One row a series, in the order of the records; arrays are (n,)."""
+
+    ids: list[Any]
+    status: NDArray[np.object_]
+    """"exported", "step only" (it has a moving average), or "left out"."""
+    reason: NDArray[np.object_]
+    """Why it was left out, or why its lags were not pruned; may be empty."""
+    bits: I64
+    """Of a stored coefficient in model.onnx; 32 or 64 where it is a float; 0: not there."""
+    lags_before: I64
+    lags_kept: I64
+    max_pole_before: F64
+    max_pole_after: F64
+    """Of the poles read back from the file."""
+    margin: F64
+    """min(1 - abs(k)) of what was read back."""
+    rmse_rise: F64
+    """Mean rise of the forecast RMSE over the horizon by quantisation, a ratio."""
+
+    @property
+    def exported(self) -> NDArray[np.bool_]:
+        return np.asarray(self.status != LEFT_OUT, dtype=np.bool_)
+
+    def frame(self) -> pd.DataFrame:
+        """Return the table for people."""
+        import pandas as pd
+
+        columns = ("status", "bits", "lags_before", "lags_kept", "max_pole_before", "max_pole_after")
+        names = (*columns, "margin", "rmse_rise", "reason")
+        return pd.DataFrame({"unique_id": self.ids, **{name: getattr(self, name) for name in names}})
+
+    def report(self, tolerances: Mapping[str, float], measured: Mapping[str, float]) -> bytes:
+        """Return parity_report.json: the exported series, in the bundle's order, and what was measured."""
+        rows = np.flatnonzero(self.exported).tolist()
+        series = [
+            {
+                "id": str(self.ids[i]), "bits": int(self.bits[i]), "lags_kept": int(self.lags_kept[i]),
+                "max_pole_before": _number(self.max_pole_before[i]), "margin": _number(self.margin[i]),
+                "max_pole_after": _number(self.max_pole_after[i]), "rmse_rise": _number(self.rmse_rise[i]),
+            }
+            for i in rows
+        ]  # fmt: skip
+        document = {
+            "kind": "forecast.edge-parity", "schema_version": 1, "series": series,
+            "tolerances": dict(tolerances), "measured": dict(measured),
+        }  # fmt: skip
+        return dumps(document)
+
+
+LEFT_OUT = "left out"
+EXPORTED = "exported"
+STEP_ONLY = "step only"
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
