@@ -91,7 +91,7 @@ def mixed_fleet(seed: int, each: int) -> Records:
     parcor[1::3] = rng.uniform(-0.6, 0.6, (each, 24))
     phi = step_up(parcor)
     for i in range(2, 3 * each, 3):
-        phi[i, :8] = resonant(rng, 4)
+        phi[i, :20] = resonant(rng, 10)
     n = 3 * each
     log = rng.random(n) < 0.2
     return make_records(
@@ -102,8 +102,8 @@ def mixed_fleet(seed: int, each: int) -> Records:
 
 
 def resonant(rng: np.random.Generator, pairs: int) -> NDArray[np.float64]:
-    """(2 pairs,) coefficients with complex poles of modulus 0.95 to 0.999."""
-    poles = rng.uniform(0.95, 0.999, pairs) * np.exp(1j * np.pi * rng.uniform(0.05, 0.95, pairs))
+    """(2 pairs,) coefficients with complex poles of modulus 0.95 to 0.999, close together."""
+    poles = rng.uniform(0.95, 0.999, pairs) * np.exp(1j * np.pi * rng.uniform(0.1, 0.9, pairs))
     return -np.poly(np.r_[poles, poles.conj()]).real[1:]
 
 
