@@ -19,10 +19,10 @@ from typing import Final
 import numpy as np
 
 from edge.fleet import Fleet
-from edge.graph.builder import Value
+from edge.graph.builder import DOUBLE, Graph, Value
 from edge.graph.tables import Tables
 from forecast.kernels.companion_filter import KNOWN
-from forecast.types import F64, Bool
+from forecast.types import F64
 
 _NEVER: Final = float("inf")
 
@@ -50,31 +50,37 @@ class Structure:
     """M."""
     c: Value
     """(R, M) coefficients."""
+    sigma2: F64
+    """(n,) 0 where the record has none: such a series has no variances, and its state is known."""
     kept: Value | None
     """(R, M - 1) bool: the shift brings something, not so at the newest innovation, nor beyond a series' sizes.
     None where it always does."""
-    sigma2: F64
-    """(n,) 0 where the record has none: such a series has no variances, and its state is known."""
-    newest: Bool
-    """(n, M - 1) True at the newest innovation of series that have a moving average."""
+    newest: Value | None
+    """(R, M - 1) bool: the place of the newest innovation; None where no series has a moving average."""
 
     @staticmethod
     def of(tables: Tables, fleet: Fleet, c: Value) -> Structure:
         """Read a fleet."""
         L, q = fleet.levels.shape[1], fleet.innovations.shape[1]
-        newest = np.zeros((fleet.n, L - 1 + q), dtype=np.bool_)
         innovation = np.arange(q) < fleet.ma_width[:, None]
-        if q:
-            newest[:, L - 1] = innovation[:, 0]
-            innovation[:, 0] = False
+        newest = np.zeros((fleet.n, L - 1 + q), dtype=np.bool_)
+        newest[:, L - 1 : L] = innovation[:, :1]
+        innovation[:, :1] = False
         kept = np.concatenate([np.arange(1, L) < fleet.width[:, None], innovation], axis=1)
-        moving = None if kept.all() else tables.stored(kept)
-        return Structure(tables, L + q, c, moving, np.nan_to_num(fleet.sigma2), newest)
+        sigma2 = np.nan_to_num(fleet.sigma2)
+        if kept.all():
+            return Structure(tables, L + q, c, sigma2, None, None)
+        moving = tables.stored(kept)
+        if not newest.any():
+            return Structure(tables, L + q, c, sigma2, moving, None)
+        same = bool((newest == ~kept).all())  # all series of one size
+        place = tables.graph.add("Not", moving) if same else tables.stored(newest)
+        return Structure(tables, L + q, c, sigma2, moving, place)
 
     @property
-    def shock(self) -> Value:
-        """(R, M - 1) variance of the newest innovation at its place."""
-        return self.tables.rows(np.where(self.newest, self.sigma2[:, None], 0.0))
+    def variance(self) -> Value:
+        """(R, 1) sigma2."""
+        return self.tables.rows(self.sigma2)
 
     def shifted(self, rows: Value) -> Value:
         """(B, M - 1) the state (B, M) one place on, zero where nothing comes from."""
@@ -90,7 +96,7 @@ def predict(structure: Structure, cov: Value) -> Prediction:
     product = graph.add("MatMul", cov, graph.add("Unsqueeze", c, graph.ints([2])))
     row = graph.add("Squeeze", product, graph.ints([2]))
     spread = graph.add("ReduceSum", graph.add("Mul", row, c), graph.ints([1]), keepdims=1)
-    f = graph.add("Add", spread, tables.rows(structure.sigma2))
+    f = graph.add("Add", spread, structure.variance)
     certain = None
     if (structure.sigma2 == 0).any():
         certain = graph.add("Not", graph.add("Greater", f, graph.number(0.0)))
@@ -98,22 +104,29 @@ def predict(structure: Structure, cov: Value) -> Prediction:
         return Prediction(f, None, None, certain)
     g = graph.slice(row, 0, structure.size - 1, axis=1)
     if structure.kept is not None:
-        g = graph.add("Where", structure.kept, g, structure.shock)
+        g = graph.add("Where", structure.kept, g, _shock(structure))
     if certain is None:
         return Prediction(f, g, graph.add("Div", g, f), None)
     gain = graph.add("Div", g, graph.add("Where", certain, graph.number(_NEVER), f))
-    if structure.newest.any():
-        gain = _gain_of_certain(structure, cov, certain, gain)
+    if structure.newest is not None:
+        gain = _gain_of_certain(graph, cov, certain, gain, structure.newest)
     return Prediction(f, g, gain, certain)
 
 
-def _gain_of_certain(structure: Structure, cov: Value, certain: Value, gain: Value) -> Value:
+def _shock(structure: Structure) -> Value:
+    """(R, M - 1) covariance of the new level with the newest innovation, at its place."""
+    zero = structure.tables.graph.number(0.0)
+    if structure.newest is None:
+        return zero
+    return structure.tables.graph.add("Where", structure.newest, structure.variance, zero)
+
+
+def _gain_of_certain(graph: Graph, cov: Value, certain: Value, gain: Value, newest: Value) -> Value:
     """Let what differs from a certain forecast be the innovation, where all of the state was known."""
-    graph = structure.tables.graph
     most = graph.add("ReduceMax", cov, graph.ints([1, 2]), keepdims=0)
     open_ = graph.add("Greater", graph.add("Unsqueeze", most, graph.ints([1])), graph.number(0.0))
     known = graph.add("And", certain, graph.add("Not", open_))
-    return graph.add("Where", known, structure.tables.rows(structure.newest.astype(np.float64)), gain)
+    return graph.add("Where", known, graph.cast(newest, DOUBLE), gain)
 
 
 def update(structure: Structure, cov: Value, ahead: Prediction, seen: Value) -> Value:
@@ -151,12 +164,17 @@ def _moved(structure: Structure, cov: Value) -> Value:
     moved = graph.add("Slice", cov, graph.ints([0, 0]), graph.ints([end, end]), graph.ints([1, 2]))
     if structure.kept is None:
         return moved
-    column, row = (graph.add("Unsqueeze", structure.kept, graph.ints([axis])) for axis in (2, 1))
     new = graph.number(0.0)
-    if structure.newest.any():
-        place = structure.newest.any(axis=0).astype(np.float64)[:, None]
-        new = graph.add("Mul", graph.constant(place), graph.add("Unsqueeze", structure.shock, graph.ints([1])))
-    return graph.add("Where", graph.add("And", column, row), moved, new)
+    if structure.newest is not None:
+        variance = graph.add("Unsqueeze", structure.variance, graph.ints([2]))
+        new = graph.add("Where", _both(graph, structure.newest), variance, new)
+    return graph.add("Where", _both(graph, structure.kept), moved, new)
+
+
+def _both(graph: Graph, places: Value) -> Value:
+    """(R, M - 1, M - 1) whether row and column are among `places`."""
+    column, row = (graph.add("Unsqueeze", places, graph.ints([axis])) for axis in (2, 1))
+    return graph.add("And", column, row)
 
 
 def _floor(structure: Structure) -> Value:

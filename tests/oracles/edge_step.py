@@ -46,7 +46,9 @@ class Model:
     def ar(self):
         """(L,) coefficients of past levels."""
         s = int(self.field("season_length"))
-        left = polynomial(self.field("phi")[: self.field("p")], self.field("seasonal_phi")[: self.field("P")], s, -1)
+        left = polynomial(
+            self.field("phi")[: self.field("p")], self.field("seasonal_phi")[: self.field("P")], s, -1
+        )
         left = np.convolve(np.convolve(left, power(1, self.field("d"))), power(s, self.field("D")))
         return -left[1:] if len(left) > 1 else np.zeros(1, LONG)
 

@@ -119,7 +119,9 @@ class Library:
         w = np.where(log, np.log(np.where(log, w, 1.0)), w)
         half = reach * np.sqrt(variance)[:, None, :]
         ends = {"lo": w - half, "hi": w + half}
-        return {name: np.where(log, np.exp(np.where(log, end, 0.0)), end) * scale for name, end in ends.items()}
+        return {
+            name: np.where(log, np.exp(np.where(log, end, 0.0)), end) * scale for name, end in ends.items()
+        }
 
 
 def regressors(records: Records, times: int, seed: int) -> dict[str, F64]:

@@ -126,7 +126,9 @@ def test_every_model_gives_what_the_library_gives_over_200_ticks(name):
 
 
 @pytest.mark.parametrize("length", [12, 30])
-@pytest.mark.parametrize("name", ["sarima", "ar24", "arimax", "log", "seasonal naive", "no variance", "naive"])
+@pytest.mark.parametrize(
+    "name", ["sarima", "ar24", "arimax", "log", "seasonal naive", "no variance", "naive"]
+)
 def test_a_series_that_begins_with_a_long_gap(name, length):
     records = one(name)
     y = values(records, 60, 6)
@@ -326,15 +328,25 @@ def test_a_covariance_stays_symmetric_and_nonnegative_over_10000_ticks(name):
         if k % 50 == 0:
             assert np.linalg.eigvalsh(cov).min() >= -1e-10 * max(1.0, np.trace(cov))
     assert device.cov.any()
-    for _ in range(60 if name != "almost not invertible" else 20_000):
+    for _ in range(20_000 if name == "almost not invertible" else 1_000):
         device.tick(rng.normal(size=1), {})
-    assert np.abs(device.cov).max() <= 1e-14
+    # Rounding, 1e-16 of sigma2 a tick, fades with theta^2 = 0.998: what is left of it is up to 1e-13.
+    assert np.abs(device.cov).max() <= (2e-13 if name == "almost not invertible" else 0.0)
 
 
 def test_forecasts_beyond_float64_are_infinite_and_none_inside_it_is():
-    fields = {"d": 1, "const": 300.0, "transform": Transform.LOG, "sigma2": 1.0, "levels": [100.0], "scale": 1e-100}
+    fields = {
+        "d": 1,
+        "const": 300.0,
+        "transform": Transform.LOG,
+        "sigma2": 1.0,
+        "levels": [100.0],
+        "scale": 1e-100,
+    }
     records = make_records(1, **fields)
-    got = Device(records, 6).ask(np.array([np.inf]), {})  # exp(400 - 230), exp(700 - 230), exp(1000 - 230) ...
+    got = Device(records, 6).ask(
+        np.array([np.inf]), {}
+    )  # exp(400 - 230), exp(700 - 230), exp(1000 - 230) ...
     want = Library(records, 6).forecasts({})
     np.testing.assert_array_equal(np.isinf(got["mean"]), [[False, False, True, True, True, True]])
     for name in ("mean", "lo", "hi"):
@@ -344,7 +356,11 @@ def test_forecasts_beyond_float64_are_infinite_and_none_inside_it_is():
 
 
 def test_a_series_without_variance_forecasts_a_mean_and_no_interval():
-    records = replace(make_records(2, phi=[0.5], levels=[3.0]), sigma2=np.array([np.nan, 1.0]), status=np.array([17, 0], np.uint8))
+    records = replace(
+        make_records(2, phi=[0.5], levels=[3.0]),
+        sigma2=np.array([np.nan, 1.0]),
+        status=np.array([17, 0], np.uint8),
+    )
     device = Device(records, 3)
     out = device.tick(np.array([2.0, 2.0]), {})
     np.testing.assert_array_equal(out["mean"], [[1.0, 0.5, 0.25]] * 2)
