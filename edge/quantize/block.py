@@ -113,7 +113,8 @@ class Block:
         other = first[(np.floor(trial * _GOLDEN * effort.trials) % effort.trials).astype(np.int64)]
         if self.factors.theta.shape[1] - self.factors.p == 1:
             other = np.zeros(effort.trials)  # a single angle is exact at any whole code
-        return np.column_stack([first, other])
+        shifts: F64 = np.column_stack([first, other]).astype(np.float64)
+        return shifts
 
     def _scales(self, shifts: F64, bits: int) -> F32:
         """Return (n, T, 2) scales; 0 where a factor has nothing to store."""

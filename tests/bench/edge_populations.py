@@ -1,9 +1,9 @@
 """AR models of eight populations, from a written seed: what quantisation is measured on.
 
-Each function draws n models: reflection coefficients (n, p), and both factors of seasonal ones. They are as hard for
-plain rounding as the populations that the design was measured on. The figures in the docstrings say how hard:
-rounding the lag coefficients to int8 (the largest to 127), the share of models that become unstable and
-the median rise of the forecast RMSE over 24 steps; then the median rise of rounding in the arcsine domain.
+Each function draws n models: reflection coefficients (n, p), and both factors of seasonal ones. They are as
+hard for plain rounding as the populations that the design was measured on. The figures in the docstrings say
+how hard: rounding the lag coefficients to int8 (the largest to 127), the share of models that become unstable
+and the median rise of the forecast RMSE over 24 steps; then that of plain rounding in the arcsine domain.
 No setting of the quantiser was chosen by the two populations that are held out.
 """
 
