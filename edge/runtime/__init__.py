@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from .errors import BundleError as BundleError
     from .errors import DeviceError as DeviceError
     from .errors import RequestError as RequestError
-    from .install import install as install
-    from .install import rollback as rollback
+    from .installing import install as install
+    from .installing import rollback as rollback
 
 # Loaded when first used: `status` on a device needs neither models nor SQLite.
 _HOMES = {
@@ -22,11 +22,20 @@ _HOMES = {
     "DeviceError": "errors",
     "Forecast": "answer",
     "RequestError": "errors",
-    "install": "install",
-    "rollback": "install",
+    "install": "installing",
+    "rollback": "installing",
 }
 
-__all__ = sorted(_HOMES)  # pyright: ignore[reportUnsupportedDunderAll]
+__all__ = [
+    "Bundle",
+    "BundleError",
+    "Device",
+    "DeviceError",
+    "Forecast",
+    "RequestError",
+    "install",
+    "rollback",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # a module's attributes have any type

@@ -268,7 +268,7 @@ class _Origin:
         self.place, self.t, self.ts_ms, self._x = place, t, ts_ms, x
 
     def window(self, past: int, H: int, back: int, schema: Schema) -> F64:
-        """Return (past + H, K) rows as of `back` points before the origin; those behind the end are the last."""
+        """Return (past + H, K) rows as of `back` points before the origin; those behind the end repeat."""
         last = len(self._x) - 1
         first = len(self._x) - H - back - past
         rows = np.clip(np.arange(first, first + past + H), 0, last)
@@ -278,8 +278,8 @@ class _Origin:
         for j in np.flatnonzero(unknown).tolist():
             if not schema.exog[j].computed:
                 raise HistoryError(
-                    f"to fill what is missing, regressor {schema.exog[j].name!r} needs a value for every point "
-                    "of the history"
+                    f"to fill what is missing, regressor {schema.exog[j].name!r} needs a value for "
+                    "every point of the history"
                 )
         fill_calendar(x, schema.exog, Grid(schema.freq), self.ts_ms, 1 - back - past)
         return np.nan_to_num(x)

@@ -124,7 +124,7 @@ def _verify(args: argparse.Namespace) -> int:
 
 def _install(args: argparse.Namespace) -> int:
     from .bundle import load_keys
-    from .install import install
+    from .installing import install
 
     keys = None if args.keys is None else load_keys(args.keys)
     done = install(args.bundle, args.root, keys, args.allow_downgrade)
@@ -139,7 +139,7 @@ def _install(args: argparse.Namespace) -> int:
 
 
 def _rollback(args: argparse.Namespace) -> int:
-    from .install import rollback
+    from .installing import rollback
 
     done = rollback(args.root)
     result = _described(done.manifest) | {"previous": done.previous}

@@ -34,7 +34,7 @@ def verify(public_key: bytes, message: bytes, signature: bytes) -> bool:
     """Tell whether `signature` (64 bytes, R then S) of `message` is by `public_key` (32 bytes).
 
     False for whatever is malformed: another length, an S that is not below L, a key that is no point of the
-    curve or not canonically encoded; and for a key of small order, under which a signature fits many messages.
+    curve or not canonically encoded; and for a key of small order, under which one signature fits much.
     """
     if len(public_key) != KEY_BYTES or len(signature) != SIGNATURE_BYTES:
         return False

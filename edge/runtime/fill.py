@@ -15,8 +15,8 @@ F64 = NDArray[np.float64]
 def fill(history: F64, width: int, one_step: Callable[[F64, int], float]) -> F64:
     """Return `history` without NaN, oldest first.
 
-    Values before the first `width` known ones in a row are dropped where they hold NaN: nothing can be said of
-    them. After them each NaN becomes the forecast of the values before it, filled ones included.
+    What comes before the first `width` known values in a row is dropped where it holds NaN: nothing can be
+    said of it. After them each NaN becomes the forecast of the values before it, filled ones included.
 
     Parameters
     ----------

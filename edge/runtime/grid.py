@@ -50,7 +50,7 @@ class Grid:
         return found
 
     def wall_time(self, origin: int, k: int) -> int:
-        """Return the time `k` points after `origin` by the clock of the grid: of its zone for days or longer."""
+        """Return the time `k` points after `origin` by the clock that the grid counts by."""
         return self._wall_at(self.wall(origin), k)
 
     def wall(self, ts_ms: int) -> int:

@@ -64,7 +64,8 @@ def _judged(name: str, rows: int, error: float, rtol: float) -> Parity:
         )
     if not error <= rtol:
         raise ParityError(
-            f"{name} does not answer here as where it was made: relative error {error:.3g}, allowed {rtol:.3g}"
+            f"{name} does not answer here as where it was made: its relative error is {error:.3g}, "
+            f"allowed are {rtol:.3g}"
         )
     return Parity(name, rows, error, rtol)
 
@@ -90,7 +91,7 @@ def _step(model: Model, vectors: Arrays, schema: Schema) -> tuple[float, int]:
     feeds = {name: vectors[f"step.{name}"] for name in ("index", "t") if f"step.{name}" in vectors}
     feeds["state"] = vectors.of_shape("step.state", "f8", rows, schema.M)
     feeds["cov"] = vectors.of_shape("step.cov", "f8", rows, schema.M, schema.M)
-    x = vectors["step.x"] if "step.x" in vectors else None
+    x = vectors.get("step.x")
     said: list[dict[str, NDArray[np.float64]]] = []
     for call in range(calls):
         if x is not None:
@@ -132,7 +133,7 @@ def _states(last: dict[str, NDArray[Any]], variance: NDArray[np.float64], vector
 def relative_error(got: NDArray[np.float64], want: NDArray[np.float64]) -> float:
     """Return the largest difference in a row of the last axis over the largest reference of that row.
 
-    NaN equals NaN alone; a row of zeros has to be met exactly. Infinite where one is NaN and the other is not.
+    NaN equals NaN alone: else the error is infinite. A row of zeros has to be met exactly.
     """
     if got.shape != want.shape:
         return np.inf

@@ -142,7 +142,7 @@ class Root:
                     self._remove(entry)
 
     def switch(self, to: str) -> None:
-        """Make `to` current, and what was current the previous one: all of it or, after `recover`, nothing."""
+        """Make `to` current, and what was current the previous one: all, or after `recover` nothing."""
         start = self.current
         data = js.dumps({"from": start, "to": to})
         self.disk.replace_file(self.path / "switch.json", data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 from collections.abc import Callable
@@ -104,13 +105,13 @@ class Handler(BaseHTTPRequestHandler):
             if body is not None:
                 self._send(lambda: self.server.answer(self.path, body))
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # as the base has it
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: ANN401  # as the base has it
         """Say nothing: the caller gets the answer."""
 
     def _is_local(self) -> bool:
-        """Tell whether the request names this machine: a page of the web that points its name here does not."""
-        host = (self.headers.get("Host") or "localhost").rpartition(":")[0] or self.headers.get("Host", "")
-        if host.strip("[]") in HOSTS or (self.headers.get("Host") or "localhost").strip("[]") in HOSTS:
+        """Tell whether the request names this machine: a foreign page that points its name here does not."""
+        host = re.sub(r":[0-9]{1,5}$", "", self.headers.get("Host") or "localhost")
+        if host.strip("[]") in HOSTS:
             return True
         self._refuse(403, "forbidden", "this answers requests for localhost alone")
         return False

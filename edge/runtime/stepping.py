@@ -117,8 +117,8 @@ class Stepper:
         name = self.schema.series[row]
         if ahead < 1:
             raise ClockError(
-                f"series {name!r}: {ts_ms} is not after {kept.ts_ms}, the last point seen: the clock went back, "
-                "or the tick came twice; it is not taken in"
+                f"series {name!r}: {ts_ms} is not after {kept.ts_ms}, the last point seen: the clock is "
+                "going back, or the tick came twice; it is not taken in"
             )
         if ahead - 1 > self.gap_cap:
             raise ClockError(
@@ -128,8 +128,8 @@ class Stepper:
             )
         if ahead > 1 and any(not column.computed for column in self._exog):
             raise RegressorError(
-                f"series {name!r}: {ahead - 1} points are missing before {ts_ms}, and their regressors are not "
-                'known; send a tick with "value": null and its regressors for each of them'
+                f"series {name!r}: {ahead - 1} points are missing before {ts_ms}, and their regressors are "
+                'not known; send a tick with "value": null and its regressors for each of them'
             )
         found: Mapping[str, NDArray[Any]] = {}
         for k in range(ahead):
@@ -144,7 +144,7 @@ class Stepper:
         state, cov = found["state_out"][0], found["cov_out"][0]
         if not (np.isfinite(state).all() and np.isfinite(cov).all()):
             raise RequestError(
-                f"series {self.schema.series[row]!r}: value {y!r} would make its state infinite; it is not taken in",
+                f"series {self.schema.series[row]!r}: value {y!r} would make its state infinite; not taken in",
                 "not_finite",
             )
         missing = bool(np.isnan(found["z"][0]))

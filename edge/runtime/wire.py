@@ -58,9 +58,10 @@ def read_tick(data: bytes) -> Tick:
 
 
 def read_request(data: bytes) -> Request:
-    """Return what is asked: `series_id`, and maybe `history`, `ts_ms` of its last value, `exog` ({name: [number]}).
+    """Return what is asked: `series_id`, and maybe `history`, `ts_ms` of its last value, and `exog`.
 
-    Values are numbers oldest first; in `history` null is missing.
+    `history` is a list of numbers, oldest first, null where one is missing; `exog` maps names to such lists
+    without null.
     """
     found = _object(data, MAX_REQUEST_BYTES, ("series_id",), ("history", "ts_ms", "exog"))
     history, ts_ms = found.get("history"), found.get("ts_ms")

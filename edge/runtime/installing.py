@@ -99,7 +99,7 @@ def _check_version(place: Root, manifest: Manifest, allow_downgrade: bool) -> No
     counter, version = place.counter(), manifest.bundle_version
     if version == counter.highest and counter.digest not in (None, manifest.digest):
         raise InstallError(
-            f"version {version} was installed here with another content: every bundle needs a version of its own"
+            f"version {version} was installed here with another content: every bundle needs its own version"
         )
     if version < counter.highest and not allow_downgrade:
         raise InstallError(
