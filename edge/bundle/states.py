@@ -30,7 +30,7 @@ class States:
     """States of n series; arrays are checked and read-only."""
 
     state: F64
-    """(n, M) levels newest first (L of them), then innovations newest first; zero beyond a series' own sizes."""
+    """(n, M) L levels newest first, then innovations newest first; zero beyond a series' own sizes."""
     t: I64
     """(n,) points seen, missing ones included."""
     last_ts_ms: I64
@@ -40,7 +40,7 @@ class States:
     cov: F64
     """(k, M, M) their covariances, units of w squared."""
     exog_tail: F64
-    """(n, K, n_step_past) newest first, the last values of the columns of `x`; zero where nothing reads them."""
+    """(n, K, n_step_past) newest first, the last values of the columns of `x`; zero if nothing reads them."""
 
     def __post_init__(self) -> None:
         _check(self)
@@ -122,7 +122,7 @@ def _tail(fleet: Fleet) -> F64:
 
 
 def _utc_ms(freq: Freq, times: I64) -> I64:
-    """(n,) times of the grid as ms UTC; of an hour that a zone has twice the first, of one it skips the end."""
+    """(n,) times of the grid as ms UTC: the first of an hour that comes twice, the end of one skipped."""
     if freq.is_int:
         return np.array(times)
     if freq.tz is not None and freq.wall:
@@ -136,6 +136,8 @@ def _utc_ms(freq: Freq, times: I64) -> I64:
 
 
 def _members(data: bytes) -> dict[str, NDArray[Any]]:
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise ExportError("is not a file of states (no zip archive); export again")
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
@@ -187,7 +189,7 @@ def _check(states: States) -> None:
 
 def _check_covariances(states: States, n: int) -> None:
     rows, cov = states.cov_rows, states.cov
-    if rows.size and not (0 <= rows[0] and rows[-1] < n and (np.diff(rows) > 0).all()):
+    if rows.size and not (rows[0] >= 0 and rows[-1] < n and (np.diff(rows) > 0).all()):
         raise ExportError(f"'cov_rows' of the states must ascend within 0..{n - 1}")
     if not np.array_equal(cov, cov.transpose(0, 2, 1)) or (np.diagonal(cov, axis1=1, axis2=2) < 0).any():
         raise ExportError("a covariance of the states is not symmetric, or has a negative variance")

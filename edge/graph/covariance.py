@@ -2,13 +2,16 @@ r"""The covariance of the state over one tick, without a transition matrix.
 
 The state (levels, innovations), newest first, moves by a shift and one new row, so
 
-.. math:: P' = \begin{pmatrix} f & g' \\ g & S P S' \end{pmatrix}, \quad g = S P c + \sigma^2 e_L, \quad f = c' P c + \sigma^2
+.. math:: P' = \begin{pmatrix} f & g' \\ g & S P S' \end{pmatrix}, \quad g = S P c + \sigma^2 e_L,
+    \quad f = c' P c + \sigma^2
 
-with S the shift, c the coefficients and e_L the place of the newest innovation. An observation subtracts g g' / f, which
-leaves the newest level without variance (Durbin and Koopman 2012, 4.3, with no noise in what is observed).
+with S the shift, c the coefficients and e_L the place of the newest innovation. An observation subtracts
+g g' / f, which leaves the newest level without variance (Durbin and Koopman 2012, 4.3, with no noise in what
+is observed).
 
-What is known exactly stays so: from P = 0 the gain is 1 at the newest innovation and 0 elsewhere, without rounding. P
-stays symmetric to the last bit, because h h' with h = g / sqrt(f) is, and its diagonal is never negative.
+What is known exactly stays so: from P = 0 the gain is 1 at the newest innovation and 0 elsewhere, without
+rounding. P stays symmetric to the last bit, because h h' with h = g / sqrt(f) is, and its diagonal is never
+negative.
 """
 
 from __future__ import annotations
@@ -53,8 +56,8 @@ class Structure:
     sigma2: F64
     """(n,) 0 where the record has none: such a series has no variances, and its state is known."""
     kept: Value | None
-    """(R, M - 1) bool: the shift brings something, not so at the newest innovation, nor beyond a series' sizes.
-    None where it always does."""
+    """(R, M - 1) bool: the shift brings something, not so at the newest innovation, nor beyond the sizes of a
+    series. None where it always does."""
     newest: Value | None
     """(R, M - 1) bool: the place of the newest innovation; None where no series has a moving average."""
 
@@ -151,8 +154,8 @@ def _rest(structure: Structure, cov: Value, ahead: Prediction, g: Value, seen: V
     column, row = (graph.add("Unsqueeze", h, graph.ints([axis])) for axis in (2, 1))
     left = graph.add("Sub", _moved(structure, cov), graph.add("Mul", column, row))
     rest = graph.add("Max", left, _floor(structure))
-    # Once nothing above rounding is left unknown, the state is known: as in `companion_filter`. The largest element
-    # of a covariance is on its diagonal.
+    # Once nothing above rounding is left unknown, the state is known: as in `companion_filter`. The largest
+    # element of a covariance is on its diagonal.
     most = graph.add("ReduceMax", rest, graph.ints([1, 2]), keepdims=1)
     least = structure.tables.rows((KNOWN * structure.sigma2)[:, None, None])
     return graph.add("Where", graph.add("Greater", most, least), rest, graph.number(0.0))

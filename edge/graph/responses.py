@@ -2,11 +2,12 @@ r"""What a state, and a drive, do to the levels of the next H steps: the expande
 
 With :math:`u_{t+k} = d_{t+k} + \sum_j a_j u_{t+k-j} + \sum_j b_j e_{t+k-j}` and the weights psi of 1 / a(L),
 
-.. math:: \hat u_{t+1+k} = \sum_{i \le k} \psi_{k-i} (d_{t+1+i} + \sum_j a_{i+j} u_{t+1-j} + \sum_j b_{i+j} e_{t+1-j})
+.. math:: \hat u_{t+1+k} = \sum_{i \le k} \psi_{k-i} \Big(d_{t+1+i} + \sum_j a_{i+j} u_{t+1-j}
+    + \sum_j b_{i+j} e_{t+1-j}\Big)
 
-so that the path is the drive and a Hankel matrix of coefficients times the state, through one Toeplitz matrix of
-weights (Box and Jenkins 1976, 5.1). Files hold the coefficients and psi; the matrices are made from them, once where
-a file has one series. No power of a transition matrix, and nothing of size M^2.
+so that the path is the drive and a Hankel matrix of coefficients times the state, through one Toeplitz matrix
+of weights (Box and Jenkins 1976, 5.1). Files hold the coefficients and psi; the matrices are made from them,
+once where a file has one series. No power of a transition matrix, and nothing of size M^2.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ class _Inputs:
 
 @dataclass(frozen=True, slots=True)
 class _Drive:
-    """The deterministic part: what enters the recursion, and what is added to its result; None where it is 0."""
+    """A deterministic part, now and over the horizon; None where it is 0."""
 
     now: Value | None
     """(B, 1) or what broadcasts to it."""
@@ -74,8 +74,9 @@ def step_model(fleet: Fleet, horizon: int, levels: Sequence[float] = ()) -> byte
     Notes
     -----
     Inputs and outputs are those of graph B in the plan. `y` = NaN is a missing value, as is one without a
-    logarithm, minus infinity, or what is beyond 1e154 from its forecast. `y` = plus infinity is no tick at all: the state
-    comes out as it went in, and the forecasts are those from where it stands (`t` then counts one point less).
+    logarithm, minus infinity, or what is beyond 1e154 from its forecast. `y` = plus infinity is no tick at
+    all: the state comes out as it went in, and the forecasts are those from where it stands (`t` then counts
+    one point less).
     """
     check_request(horizon, levels)
     graph = Graph("step")
@@ -89,7 +90,8 @@ def step_model(fleet: Fleet, horizon: int, levels: Sequence[float] = ()) -> byte
     center = _center(graph, moved, respond, drive, free)
     variance = _variance(tables, fleet, moved.cov, respond, horizon)
     _publish_forecast(tables, fleet, center, variance, horizon, levels)
-    return graph.model({"kind": "forecast.step"}).SerializeToString(deterministic=True)
+    data: bytes = graph.model({"kind": "forecast.step"}).SerializeToString(deterministic=True)
+    return data
 
 
 def _declare(graph: Graph, fleet: Fleet, horizon: int) -> _Inputs:
@@ -118,9 +120,9 @@ def _drives(tables: Tables, fleet: Fleet, inputs: _Inputs, horizon: int) -> tupl
     if not fleet.regression.any():
         return whole, none
     zero = tables.graph.number(0.0)
-    drive = [tables.blend(fleet.regression, zero, part) for part in (now, ahead)]
-    free = [tables.blend(fleet.regression, part, zero) for part in (now, ahead)]
-    return _Drive(*drive, plain), _Drive(*free, plain)
+    drive = (tables.blend(fleet.regression, zero, part) for part in (now, ahead))
+    free = (tables.blend(fleet.regression, part, zero) for part in (now, ahead))
+    return _Drive(next(drive), next(drive), plain), _Drive(next(free), next(free), plain)
 
 
 def _tick(structure: Structure, fleet: Fleet, inputs: _Inputs, drive: _Drive, free: _Drive) -> _Moved:

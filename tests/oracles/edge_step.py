@@ -104,7 +104,8 @@ class Model:
 def tick(model, mean, cov, t, y, x, horizon):
     """Move (mean, cov) over the point t + 1 and forecast; t points were seen before.
 
-    Returns a dict: state, cov, mean (h,) units of y, center (h,) units of w, variance (h,) not calibrated, imputed, z.
+    Returns a dict: state, cov, mean (h,) units of y, center (h,) units of w, variance (h,) not calibrated,
+    imputed, z.
     """
     T, R, _ = model.matrices()
     sigma2 = LONG(model.field("sigma2"))

@@ -158,7 +158,7 @@ def gap(got: F64, want: F64, sd: F64) -> float:
 
 
 def errors(got: Mapping[str, F64], want: Mapping[str, F64]) -> dict[str, float]:
-    """Gaps of every output of a tick, the standard deviation one step ahead (units of y) as the unit of what is 0."""
+    """Gaps of every output of a tick; the unit of what is about 0 is a standard deviation."""
     log_free = np.sqrt(np.abs(np.nan_to_num(want["variance"])))
     size = np.abs(np.nan_to_num(want["hi"] - want["lo"])).max(axis=1) / 2.0
     units = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import onnx
@@ -53,13 +54,16 @@ MODELS = {
     "d = 2": {"phi": [0.4], "theta": [-0.7], "d": 2, "levels": [3.0, 2.0, 1.0], "innovations": [0.3]},
     "sarima": {"phi": [0.5], "theta": [0.4], "seasonal_theta": [-0.6], "season_length": 12, "d": 1, "D": 1,
                "levels": RNG.normal(size=(1, 14)), "innovations": RNG.normal(size=(1, 13))},
-    "sarima, both": {"phi": [0.5], "theta": [0.4], "seasonal_phi": [0.3], "seasonal_theta": [-0.6], "d": 1, "D": 1,
-                     "season_length": 12, "levels": RNG.normal(size=(1, 26)), "innovations": RNG.normal(size=(1, 13))},
+    "sarima, both": {"phi": [0.5], "theta": [0.4], "seasonal_phi": [0.3], "seasonal_theta": [-0.6], "d": 1,
+                     "D": 1, "season_length": 12, "levels": RNG.normal(size=(1, 26)),
+                     "innovations": RNG.normal(size=(1, 13))},
     "arimax": {"phi": [0.5], "theta": [0.4], "d": 1, "form": REG, "slope": 0.05, "levels": [1.0, 2.0],
                "innovations": [0.3], **LAGGED},
-    "log": {"phi": [0.6], "const": 0.1, "transform": Transform.LOG, "scale": 2.0, "levels": [0.2], "sigma2": 0.1},
-    "log arimax": {"phi": [0.6], "theta": [0.5], "d": 1, "transform": Transform.LOG, "scale": 8.0, "levels": [0.2, 0.1],
-                   "innovations": [0.1], "form": REG, "sigma2": 0.01, **(LAGGED | {"beta": [[0.2, -0.1, 0.05]]})},
+    "log": {"phi": [0.6], "const": 0.1, "transform": Transform.LOG, "scale": 2.0, "levels": [0.2],
+            "sigma2": 0.1},
+    "log arimax": {"phi": [0.6], "theta": [0.5], "d": 1, "transform": Transform.LOG, "scale": 8.0,
+                   "levels": [0.2, 0.1], "innovations": [0.1], "form": REG, "sigma2": 0.01,
+                   **(LAGGED | {"beta": [[0.2, -0.1, 0.05]]})},
     "naive": {"d": 1, "levels": [3.0]},
     "drift": {"d": 1, "const": 0.1, "levels": [3.0]},
     "seasonal naive": {"D": 1, "season_length": 4, "levels": [3.0, 1.0, 2.0, 4.0]},
@@ -67,7 +71,8 @@ MODELS = {
                          "levels": [1.0]},
     "waves": {"phi": [0.6], "beta": [[2.0, -1.0]], "levels": [1.0],
               "exog": (ExogTerm("fourier(7,sin,2)"), ExogTerm("fourier(7,cos,1)"))},
-    "no variance": {"phi": [0.5, 0.1], "theta": [0.3], "levels": [3.0, 1.0], "innovations": [0.2], "sigma2": 0.0},
+    "no variance": {"phi": [0.5, 0.1], "theta": [0.3], "levels": [3.0, 1.0], "innovations": [0.2],
+                    "sigma2": 0.0},
     "no variance, ar": {"phi": [0.5, 0.1], "levels": [3.0, 1.0], "sigma2": 0.0},
 }  # fmt: skip
 
@@ -134,11 +139,15 @@ def test_a_series_that_begins_with_a_long_gap(name, length):
     y = values(records, 60, 6)
     y[:length] = np.nan
     found, device, library = worst(records, y)
-    # Where levels are summed up twice, variances grow a thousandfold in 30 steps and come back by subtraction:
-    # library and graph are then both 2e-12 away from what 80-bit floats say.
+    # Where levels are summed up twice, variances grow a thousandfold in 30 steps and come back by
+    # subtraction: library and graph are then both 2e-12 away from what 80-bit floats say.
     tolerance = TOLERANCE if length == 12 else 10 * TOLERANCE
     assert max(found.values()) < tolerance, found
     assert_states_agree(device, library, tolerance)
+
+
+def _at(column, t):
+    return column[0, t - 1]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -149,7 +158,7 @@ def test_every_model_gives_what_dense_matrices_give(name):
     y = values(records, 40, 7, missing=0.2)
     y[5:12] = np.nan
     device, model = Device(records, 12), oracle.Model(records, 0)
-    at = {key: (lambda column: lambda t: column[0, t - 1])(column) for key, column in x.items()}
+    at = {name: partial(_at, column) for name, column in x.items()}
     mean, cov, t = device.state[0], device.cov[0], int(records.nobs[0])
     factor = max(1.0, float(np.nan_to_num(records.oos_scale[0]))) ** 2
     sd = max(float(np.sqrt(records.sigma2[0])), 1e-3)
@@ -217,8 +226,7 @@ def texts_differ(records):
 def test_any_records_give_what_the_library_gives(drawn, ticks, horizon, seed):
     records = sound(drawn)
     y = values(records, len(ticks), seed, missing=0.0)
-    for row, kind in zip(y, ticks, strict=True):
-        row *= {"value": 1.0, "gap": np.nan, "jump": 40.0}[kind]
+    y *= np.array([{"value": 1.0, "gap": np.nan, "jump": 40.0}[kind] for kind in ticks])[:, None]
     found, device, library = worst(records, y, horizon)
     assert max(found.values()) < TOLERANCE, found
     assert_states_agree(device, library)
