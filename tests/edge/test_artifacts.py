@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx
 import pytest
 
 from edge.fleet import Fleet
@@ -90,3 +91,24 @@ def test_a_world_stands_where_its_values_end():
 )
 def test_a_difference_is_relative_to_its_row(got, want, error):
     assert difference(np.array(got), np.array(want)) == pytest.approx(error)
+
+
+@pytest.mark.parametrize(
+    "kind", [*(f"step {kind}" for kind in STEPS), *(f"closed {kind}" for kind in SINGLE)]
+)
+def test_no_product_of_a_transposed_matrix(kind):
+    """ONNX Runtime 1.19 and 1.20 fuse these two in float64 into an operator of theirs that has no such kernel."""
+    form, _, name = kind.partition(" ")
+    made = step_artifact(name, ticks=1) if form == "step" else closed_artifact(name)
+    assert not fused(made.graph)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_no_product_of_a_transposed_matrix_in_a_fleet(profile):
+    assert not fused(fleet_artifact("mixed", profile).graph)
+
+
+def fused(graph: bytes) -> list[str]:
+    nodes = onnx.load_from_string(graph).graph.node
+    turned = {name for node in nodes if node.op_type == "Transpose" for name in node.output}
+    return [node.output[0] for node in nodes if node.op_type == "MatMul" and turned & set(node.input)]
