@@ -106,12 +106,14 @@ class Fleet:
         return len(self.ids)
 
     def take(self, rows: I64) -> Fleet:
-        """Return the series at positions `rows`, in that order; widths are kept."""
+        """Return the series at positions `rows`, in that order; widths and `names` are kept."""
         columns: dict[str, Any] = {name: getattr(self, name)[rows] for name in _array_names()}
         at = np.asarray(rows).tolist()
         columns["ids"] = [self.ids[row] for row in at]
         columns["state_cov"] = {i: self.state_cov[row] for i, row in enumerate(at) if row in self.state_cov}
-        return replace(self, **columns)
+        part = replace(self, **columns)
+        part.__dict__["names"] = self.names  # the files of a bundle share the columns of `x`
+        return part
 
     @cached_property
     def names(self) -> tuple[str, ...]:
@@ -132,7 +134,7 @@ class Fleet:
     @cached_property
     def stateless(self) -> Bool:
         """(n,) True where the forecast follows from the last values alone: no moving average."""
-        return (self.q == 0) & (self.Q == 0)
+        return np.asarray((self.q == 0) & (self.Q == 0))
 
     @cached_property
     def gain(self) -> F64:
@@ -231,14 +233,15 @@ def _parcor(ids: list[str], phi: F64, p: I64) -> F64:
     coef, n = _cut(phi, p), len(p)
     out, margin = np.zeros(coef.shape), np.empty(n)
     step_down_rows(np.ascontiguousarray(coef), p, out, margin, 0, n)
-    if not (margin > 0).all():
-        raise InputError(f"the AR part is not stationary: series {_some(ids, ~(margin > 0))}; fit again")
+    unstable: Bool = ~(margin > 0)
+    if unstable.any():
+        raise InputError(f"the AR part is not stationary: series {_some(ids, unstable)}; fit again")
     return np.where(np.arange(coef.shape[1]) < p[:, None], out, 0.0)
 
 
 def _check_levels(fleet: Fleet, need: I64) -> None:
     used = np.arange(fleet.levels.shape[1]) < need[:, None]
-    lost = (~np.isfinite(fleet.levels) & used).any(axis=1)
+    lost: Bool = (~np.isfinite(fleet.levels) & used).any(axis=1)
     if lost.any():
         raise InputError(
             f"no level to forecast from: series {_some(fleet.ids, lost)}; leave them out, or give them data"

@@ -63,22 +63,35 @@ def is_bundle(folder: Path) -> bool:
 
 
 @contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `out`; its content becomes `out` when the block ends well.
+def staged(out: Path, archive: Path | None) -> Iterator[tuple[Path, Path | None]]:
+    """Yield an empty folder beside `out`, and a path for an archive; at the end they get their names.
 
-    A bundle that was at `out` is whole until then, and gone after.
+    A bundle that was at `out` is whole until then, and gone after. Where the block fails nothing has changed.
     """
-    stage = out.with_name(f".{out.name}.{os.getpid()}.part")
-    shutil.rmtree(stage, ignore_errors=True)  # of a process of this number that was killed
+    stage, part = _hidden(out, "part"), None if archive is None else _hidden(archive, "part")
     try:
+        _remove(stage, part)  # of a process of this number that was killed
         stage.mkdir()
-        yield stage
+        yield stage, part
         _sync(stage)
         _swap(stage, out)
+        if archive is not None and part is not None:
+            part.replace(archive)
+        _sync_folder(out.absolute().parent)
     except OSError as error:
         raise ExportError(f"{error.filename or out} cannot be written: {error.strerror or error}") from error
     finally:
-        shutil.rmtree(stage, ignore_errors=True)
+        _remove(stage, part)
+
+
+def _hidden(path: Path, ending: str) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.{ending}")
+
+
+def _remove(folder: Path, file: Path | None) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    if file is not None:
+        file.unlink(missing_ok=True)
 
 
 def put(folder: Path, name: str, data: bytes) -> None:
@@ -89,7 +102,7 @@ def put(folder: Path, name: str, data: bytes) -> None:
 
 
 def _swap(stage: Path, out: Path) -> None:
-    old = out.with_name(f".{out.name}.{os.getpid()}.old")
+    old = _hidden(out, "old")
     shutil.rmtree(old, ignore_errors=True)
     if out.exists():
         out.rename(old)
@@ -99,7 +112,6 @@ def _swap(stage: Path, out: Path) -> None:
         if old.exists():
             old.rename(out)
         raise
-    _sync_folder(out.absolute().parent)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -139,7 +139,7 @@ class _Columns:
 
     @staticmethod
     def of(records: Records, fleet: Fleet, tail: F64, horizon: int, seed: int) -> _Columns:
-        """Continue `tail` (B, K, past), newest first: by what follows from the time, else by random numbers."""
+        """Continue `tail` (B, K, past), newest first, by what follows from the time, or at random."""
         past, n = tail.shape[2], records.n_series
         width = past + TICKS + horizon
         values = np.random.default_rng(seed + 2).standard_normal((n, width, len(fleet.names)))

@@ -15,6 +15,10 @@ from forecast.types import F64, I64
 if TYPE_CHECKING:
     import pandas as pd
 
+    from edge.bundle.gate import Verdict
+    from edge.bundle.graphs import ClosedForm
+    from edge.bundle.source import Source
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Table:
@@ -74,3 +78,26 @@ STEP_ONLY = "step only"
 
 def _number(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
+
+
+def table_of(found: Source, closed: ClosedForm | None, verdict: Verdict | None) -> Table:
+    """Return the table of an export, over all series that were given."""
+    n, at = found.given.n_series, found.rows
+    table = Table(
+        ids=list(found.given.ids.tolist()),
+        status=np.full(n, LEFT_OUT, dtype=np.object_), reason=found.refused.copy(),
+        bits=np.zeros(n, dtype=np.int64), lags_before=np.zeros(n, dtype=np.int64),
+        lags_kept=np.zeros(n, dtype=np.int64), max_pole_before=found.given.max_pole.copy(),
+        max_pole_after=np.full(n, np.nan), margin=np.full(n, np.nan), rmse_rise=np.full(n, np.nan),
+    )  # fmt: skip
+    table.status[at], table.reason[at] = STEP_ONLY, found.notes
+    table.lags_before[at], table.lags_kept[at] = found.lags_before, found.lags_kept
+    # step.onnx has the record's own coefficients in float64.
+    table.max_pole_after[at], table.margin[at] = found.records.max_pole, found.records.margin
+    table.bits[at], table.rmse_rise[at] = 64, 0.0
+    if closed is not None and verdict is not None:
+        there = at[closed.rows]
+        table.status[there], table.bits[there] = EXPORTED, closed.bits
+        table.max_pole_after[there], table.margin[there] = verdict.max_pole, verdict.margin
+        table.rmse_rise[there] = closed.rise
+    return table

@@ -1,0 +1,123 @@
+"""From records to the files of a bundle, every one of them checked as it was written."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.bundle.closed_vectors import answers, closed_vectors, own_history
+from edge.bundle.gate import (
+    CLOSED_RTOL,
+    DEVICE_CLOSED_RTOL,
+    DEVICE_STEP_RTOL,
+    STEP_RTOL,
+    Verdict,
+    hold,
+    hold_ticks,
+    judge,
+)
+from edge.bundle.graphs import ClosedForm, Graphs, Progress, build
+from edge.bundle.order import Order
+from edge.bundle.sampling import sample
+from edge.bundle.schema import write_schema
+from edge.bundle.source import Source
+from edge.bundle.states import States
+from edge.bundle.step_vectors import step_vectors
+from edge.bundle.table import Table, table_of
+from edge.check import Contents, read
+
+# Series that the vectors are about: enough for one of every kind, few enough for a small device's self-test.
+_CLOSED_SERIES: Final = 24
+_STEP_SERIES: Final = 12
+
+MODEL: Final = "model.onnx"
+STEP: Final = "step.onnx"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """The content of a bundle, but for what surrounds it."""
+
+    files: dict[str, bytes]
+    table: Table
+    contents: tuple[Contents, ...]
+    """Of the models that there are."""
+    errors: dict[str, float]
+    """Largest relative difference from the library, by model."""
+
+    @property
+    def ops(self) -> tuple[str, ...]:
+        """Operators of all models, sorted."""
+        return tuple(sorted({op for found in self.contents for op in found.ops}))
+
+
+def make(found: Source, order: Order, progress: Progress) -> Made:
+    """Build the models and what belongs to them, and read them back.
+
+    Raises
+    ------
+    GateError
+        A series is not stationary as a file decodes it, an operator is off the list, or an answer differs
+        from the library by more than the tolerance.
+    """
+    graphs = build(found, order, progress)
+    contents = [read(graphs.step)]
+    errors = {STEP: 0.0}
+    verdict = None
+    vectors: dict[str, NDArray[Any]] = {}
+    progress("check", 0, 2)
+    if graphs.closed is not None:
+        verdict = judge(graphs.closed.data, graphs.closed.asked.records)
+        contents.append(verdict.contents)
+        vectors, errors[MODEL] = _closed(graphs.closed, verdict)
+    progress("check", 1, 2)
+    ticks, errors[STEP] = _step(found, graphs, order)
+    progress("check", 2, 2)
+    table = table_of(found, graphs.closed, verdict)
+    tolerances = {STEP: STEP_RTOL, MODEL: CLOSED_RTOL}
+    files = {
+        STEP: graphs.step,
+        "schema.json": write_schema(found.fleet, graphs.layout, order.horizon, order.levels),
+        "states.npz": States.of(found.fleet).to_bytes(),
+        "parity.npz": _npz(vectors | ticks),
+        "parity_report.json": table.report({name: tolerances[name] for name in errors}, errors),
+    }
+    if graphs.closed is not None:
+        files[MODEL] = graphs.closed.data
+    return Made(files, table, tuple(contents), errors)
+
+
+def _closed(form: ClosedForm, verdict: Verdict) -> tuple[dict[str, NDArray[Any]], float]:
+    """Return the vectors of model.onnx, and its error over them and over the end of every series."""
+    closed, data = form.asked, form.data
+    inputs = own_history(closed)
+    x = inputs.get("x", np.zeros((closed.records.n_series, closed.n_past + closed.horizon, 0)))
+    t = closed.records.nobs.astype(np.int64)
+    worst = hold(MODEL, data, inputs, answers(closed, closed.records, inputs["lags"], t, x), CLOSED_RTOL)
+    rows = sample(form.fleet, form.bits, verdict.max_pole, _CLOSED_SERIES)
+    vectors = closed_vectors(closed, rows)
+    plain = {name.removeprefix("closed."): value for name, value in vectors.items()}
+    references: dict[str, NDArray[Any]] = {
+        name: plain[name] for name in ("mean", "variance", "lo", "hi") if name in plain
+    }
+    worst = max(worst, hold(MODEL, data, plain, references, CLOSED_RTOL))
+    return vectors | {"closed.rtol": np.array(DEVICE_CLOSED_RTOL)}, worst
+
+
+def _step(found: Source, graphs: Graphs, order: Order) -> tuple[dict[str, NDArray[Any]], float]:
+    """Return the vectors of step.onnx, and its error over them."""
+    fleet, n = found.fleet, found.fleet.n
+    rows = sample(fleet, np.full(n, 64), np.asarray(found.records.max_pole), _STEP_SERIES)
+    vectors = step_vectors(found.records, fleet, rows, order.horizon, order.levels)
+    worst = hold_ticks(STEP, graphs.step, vectors, STEP_RTOL)
+    return vectors | {"step.rtol": np.array(DEVICE_STEP_RTOL)}, worst
+
+
+def _npz(arrays: dict[str, NDArray[Any]]) -> bytes:
+    out = io.BytesIO()
+    np.savez(out, allow_pickle=False, **{name: arrays[name] for name in sorted(arrays)})
+    return out.getvalue()
