@@ -93,14 +93,14 @@ def test_a_difference_is_relative_to_its_row(got, want, error):
     assert difference(np.array(got), np.array(want)) == pytest.approx(error)
 
 
-@pytest.mark.parametrize(
-    "kind", [*(f"step {kind}" for kind in STEPS), *(f"closed {kind}" for kind in SINGLE)]
-)
-def test_no_product_of_a_transposed_matrix(kind):
-    """ONNX Runtime 1.19 and 1.20 fuse these two in float64 into an operator of theirs that has no such kernel."""
-    form, _, name = kind.partition(" ")
-    made = step_artifact(name, ticks=1) if form == "step" else closed_artifact(name)
-    assert not fused(made.graph)
+@pytest.mark.parametrize("kind", STEPS)
+def test_no_product_of_a_transposed_matrix_in_a_step(kind):
+    assert not fused(step_artifact(kind, ticks=1).graph)
+
+
+@pytest.mark.parametrize("kind", SINGLE)
+def test_no_product_of_a_transposed_matrix_in_a_closed_form(kind):
+    assert not fused(closed_artifact(kind).graph)
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -109,6 +109,7 @@ def test_no_product_of_a_transposed_matrix_in_a_fleet(profile):
 
 
 def fused(graph: bytes) -> list[str]:
+    """Products that ONNX Runtime 1.19 and 1.20 make, in float64, an operator of theirs without such a kernel."""
     nodes = onnx.load_from_string(graph).graph.node
     turned = {name for node in nodes if node.op_type == "Transpose" for name in node.output}
     return [node.output[0] for node in nodes if node.op_type == "MatMul" and turned & set(node.input)]
