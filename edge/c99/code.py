@@ -225,6 +225,8 @@ $check$t_check    for (i = 0; i < ${N}_LAGS; i++)
 """
 
 
+_FAR: Final = """
+ * Returns 1 where t is farther than 2^24 steps from the training data; the tolerance holds within 2^16."""
 _CHECK: Final = """\
     if (series < 0 || series >= ${N}_SERIES)
         return 1;
@@ -384,7 +386,7 @@ def fixed(eq: Equations, made: FixedPoint, name: str) -> str:
     check += f"        t > ${{n}}_t0[series] + ((int64_t)1 << {FAR_BITS}))\n        return 1;\n"
     return fill(
         _FIXED, name, q_m=q_m, **_only(arguments(eq), "series_arg", "one", "check", "t_arg"),
-        far=" Returns 1 where t is farther\n * than 2^24 steps from the training data; the tolerance holds within 2^16 of them." if eq.needs_t and made.slope.any() else "",
+        far=_FAR if eq.needs_t and made.slope.any() else "",
         t_check=check if eq.needs_t and made.slope.any() else "",
         q_less_m=less if eq.driven else "",
         q_drive=f" + (${{n}}_regression[series] ? 0 : {ahead})" if eq.driven else "",

@@ -142,11 +142,21 @@ class _Guard:
         fits, moved = inside(fits)
         phi, b = np.stack([fit.phi for fit in fits]), np.stack([fit.b for fit in fits])
         value = loss(self._windows(rows), phi, b)
-        good: Bool = np.array([fit.sound for fit in fits]) & (value <= self.of_record[rows])
+        limit = self.of_record[rows] * self._advantage(fits, rows)
+        good: Bool = np.array([fit.sound for fit in fits]) & (value <= limit)
         for j, i in enumerate(rows.tolist()):
             at = int(self.batch.where[i])
             self.out.fits[at], self.out.moved[at] = fits[j], bool(moved[j])
         return good
+
+    def _advantage(self, fits: list[Refit], rows: I64) -> F64:
+        """(rows,) by how much more coefficients fit the windows better, which both have seen, by chance alone.
+
+        A residual sum of squares is sigma^2 (n - k) on average.
+        """
+        n, k = np.array([fit.n for fit in fits]), np.array([len(fit.products) - 1 for fit in fits])
+        before = self.batch.full.shape[1] - 1
+        return np.asarray(np.sqrt((n - k) / (n - before).clip(1)), dtype=np.float64)
 
     def _forget(self, rows: I64) -> None:
         for i in self.batch.where[rows].tolist():

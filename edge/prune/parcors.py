@@ -49,7 +49,7 @@ def prune_parcors(records: Records, z: float = 1.96) -> Pruned:
     if not rows.size:
         return Pruned(records, before, before.copy(), reason, rise)
     parcor = np.where(weak[rows], 0.0, certificate.parcor[rows])
-    out = written(records, rows, _rebuilt(take(records, rows), parcor))
+    out = written(records, rows, _rebuilt(take(records, rows), parcor, before[rows]))
     kept = before.copy()
     kept[rows] = nonzero(parcor)
     return Pruned(out, before, kept, reason, rise)
@@ -80,7 +80,7 @@ def _weak(records: Records, parcor: F64, z: float) -> Bool:
     return found
 
 
-def _rebuilt(part: Records, parcor: F64) -> Records:
+def _rebuilt(part: Records, parcor: F64, before: I64) -> Records:
     """Return `part` with the AR factor that has `parcor`, and all that follows from it."""
     phi = step_up(parcor)
     p = _longest(phi)
@@ -90,7 +90,7 @@ def _rebuilt(part: Records, parcor: F64) -> Records:
     conditional = part.form == Form.CONDITIONAL
     gain = (1.0 - phi.sum(axis=1)) / (1.0 - part.phi.sum(axis=1))
     const[conditional] *= gain[conditional]
-    count = (part.n_params - (nonzero(part.parcor) - nonzero(parcor))).astype(np.int32)
+    count = (part.n_params - (before - nonzero(parcor))).astype(np.int32)
     fresh: dict[str, Any] = {
         "phi": phi, "p": p.astype(np.int32), "parcor": parcor, "const": const, "sigma2": part.sigma2 * ratio,
         "loglik": part.loglik - 0.5 * part.n_used * np.log(ratio), "n_params": np.maximum(count, 0),
