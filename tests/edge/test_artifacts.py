@@ -109,7 +109,7 @@ def test_no_product_of_a_transposed_matrix_in_a_fleet(profile):
 
 
 def fused(graph: bytes) -> list[str]:
-    """Products that ONNX Runtime 1.19 and 1.20 make, in float64, an operator of theirs without such a kernel."""
+    """Products that ONNX Runtime 1.19 and 1.20 make, in float64, an operator that has no such kernel."""
     nodes = onnx.load_from_string(graph).graph.node
     turned = {name for node in nodes if node.op_type == "Transpose" for name in node.output}
     return [node.output[0] for node in nodes if node.op_type == "MatMul" and turned & set(node.input)]
