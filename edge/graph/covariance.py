@@ -23,6 +23,7 @@ import numpy as np
 
 from edge.fleet import Fleet
 from edge.graph.builder import DOUBLE, Graph, Value
+from edge.graph.responses import along
 from edge.graph.tables import Tables
 from forecast.kernels.companion_filter import KNOWN
 from forecast.types import F64
@@ -98,8 +99,7 @@ def predict(structure: Structure, cov: Value) -> Prediction:
     graph = tables.graph
     product = graph.add("MatMul", cov, graph.add("Unsqueeze", c, graph.ints([2])))
     row = graph.add("Squeeze", product, graph.ints([2]))
-    spread = graph.add("ReduceSum", graph.add("Mul", row, c), graph.ints([1]), keepdims=1)
-    f = graph.add("Add", spread, structure.variance)
+    f = graph.add("Add", along(tables, row, c), structure.variance)
     certain = None
     if (structure.sigma2 == 0).any():
         certain = graph.add("Not", graph.add("Greater", f, graph.number(0.0)))

@@ -72,6 +72,23 @@ def responses(tables: Tables, fleet: Fleet, c: Value, horizon: int) -> Responses
     return Responses(graph.add("MatMul", hankel, of_drive), of_drive)
 
 
+def through(tables: Tables, rows: Value, matrix: Value) -> Value:
+    """(B, H) rows (B, k) times matrices (R, k, H)."""
+    graph = tables.graph
+    if tables.index is None:  # one matrix for all: made two-dimensional when the file is loaded
+        return graph.add("MatMul", rows, graph.add("Squeeze", matrix, graph.ints([0])))
+    one = graph.ints([1])
+    return graph.add("Squeeze", graph.add("MatMul", graph.add("Unsqueeze", rows, one), matrix), one)
+
+
+def along(tables: Tables, rows: Value, c: Value) -> Value:
+    """(B, 1) sums of rows (B, k) times c (R, k)."""
+    graph = tables.graph
+    if tables.index is None:
+        return through(tables, rows, graph.add("Unsqueeze", c, graph.ints([2])))
+    return graph.add("ReduceSum", graph.add("Mul", rows, c), graph.ints([1]), keepdims=1)
+
+
 def _levels(fleet: Fleet) -> F64:
     """(n, L) with the L of the state: 1 at least, and no more than some series has."""
     return fleet.a[:, : fleet.levels.shape[1]]

@@ -13,7 +13,7 @@ from typing import Final
 from edge.fleet import Fleet
 from edge.graph.builder import DOUBLE, INT64, Graph, Value
 from edge.graph.covariance import Prediction, Structure, predict, update
-from edge.graph.responses import Responses, coefficients, innovation_variance, responses
+from edge.graph.responses import Responses, along, coefficients, innovation_variance, responses, through
 from edge.graph.tables import Tables
 from edge.graph.terms import Terms, Window, deterministic
 from edge.graph.units import bands, to_w, to_y
@@ -87,7 +87,7 @@ def step_model(fleet: Fleet, horizon: int, levels: Sequence[float] = ()) -> byte
     moved = _tick(structure, fleet, inputs, drive, free)
     _publish_tick(tables, fleet, inputs, moved)
     respond = responses(tables, fleet, structure.c, horizon)
-    center = _center(graph, moved, respond, drive, free)
+    center = _center(tables, moved, respond, drive, free)
     variance = _variance(tables, fleet, moved.cov, respond, horizon)
     _publish_forecast(tables, fleet, center, variance, horizon, levels)
     data: bytes = graph.model({"kind": "forecast.step"}).SerializeToString(deterministic=True)
@@ -128,8 +128,7 @@ def _drives(tables: Tables, fleet: Fleet, inputs: _Inputs, horizon: int) -> tupl
 def _tick(structure: Structure, fleet: Fleet, inputs: _Inputs, drive: _Drive, free: _Drive) -> _Moved:
     tables = structure.tables
     graph = tables.graph
-    level = graph.add("ReduceSum", graph.add("Mul", inputs.state, structure.c), graph.ints([1]), keepdims=1)
-    level = _plus(graph, level, drive.now)
+    level = _plus(graph, along(tables, inputs.state, structure.c), drive.now)
     value = to_w(tables, fleet, inputs.y)
     if free.now is not None:
         value = graph.add("Sub", value, free.now)
@@ -174,23 +173,18 @@ def _publish_forecast(
         graph.output("hi", hi, DOUBLE, ["B", len(levels), horizon])
 
 
-def _center(graph: Graph, moved: _Moved, respond: Responses, drive: _Drive, free: _Drive) -> Value:
+def _center(tables: Tables, moved: _Moved, respond: Responses, drive: _Drive, free: _Drive) -> Value:
     """(B, H) mean of w."""
-    center = _through(graph, moved.state, respond.of_state)
+    graph = tables.graph
+    center = through(tables, moved.state, respond.of_state)
     if drive.ahead is None:
         return _plus(graph, center, free.ahead)
     if drive.constant:  # through the matrix it is a multiple of its column sums
         sums = graph.add("ReduceSum", respond.of_drive, graph.ints([1]), keepdims=0)
         added = graph.add("Mul", sums, drive.ahead)
     else:
-        added = _through(graph, drive.ahead, respond.of_drive)
+        added = through(tables, drive.ahead, respond.of_drive)
     return _plus(graph, graph.add("Add", center, added), free.ahead)
-
-
-def _through(graph: Graph, rows: Value, matrix: Value) -> Value:
-    """(B, H) rows (B, k) times matrices (R, k, H)."""
-    one = graph.ints([1])
-    return graph.add("Squeeze", graph.add("MatMul", graph.add("Unsqueeze", rows, one), matrix), one)
 
 
 def _variance(tables: Tables, fleet: Fleet, cov: Value, respond: Responses, horizon: int) -> Value:
