@@ -25,7 +25,8 @@ ALLOWED: Final = frozenset(
         "Add", "And", "Cast", "Concat", "ConstantOfShape", "CumSum", "Div", "Equal", "Exp",
         "Expand", "Floor", "Gather", "GatherElements", "Gemm", "Greater", "GreaterOrEqual",
         "Identity", "IsNaN", "Less", "LessOrEqual", "Log", "MatMul", "Max", "Min", "Mod", "Mul",
-        "Neg", "Not", "Or", "Pad", "Range", "ReduceMax", "ReduceSum", "Reshape", "Shape", "Sin", "Slice", "Split",
+        "Neg", "Not", "Or", "Pad", "Range", "ReduceMax", "ReduceSum", "Reshape", "Shape", "Sin",
+        "Slice", "Split",
         "Sqrt", "Squeeze", "Sub", "Sum", "Transpose", "Unsqueeze", "Where",
     }
 )  # fmt: skip
