@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -131,12 +132,23 @@ def _put(place: Root, found: VerifiedBundle, trusted: TrustedKeys) -> tuple[Pari
         except BundleError:
             place.discard(digest)
     fresh = place.path / "releases" / f".new-{digest}"
-    _unpack(place.disk, found, fresh)
-    with verify(fresh, trusted) as copy:
-        parity = self_test(copy)
+    try:
+        _unpack(place.disk, found, fresh)
+        with verify(fresh, trusted) as copy:
+            parity = self_test(copy)
+    except Exception:
+        _give_back(place.disk, fresh)
+        raise
     place.disk.move(fresh, place.release(digest))
     place.disk.sync_folder(place.path / "releases")
     return parity
+
+
+def _give_back(disk: Disk, folder: Path) -> None:
+    """Remove what was unpacked, so that a full disk is not full of it; what stays, the next start removes."""
+    with suppress(OSError):
+        if folder.is_dir():
+            disk.remove_tree(folder)
 
 
 def _tested(place: Root, digest: str, trusted: TrustedKeys) -> tuple[Parity, ...]:

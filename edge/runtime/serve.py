@@ -76,7 +76,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
-    server: Server
+    server: Server  # pyright: ignore[reportIncompatibleVariableOverride]  # the only one it serves
     protocol_version = "HTTP/1.1"
     server_version = "forecast-edge"
     sys_version = ""

@@ -144,7 +144,7 @@ class Stepper:
         state, cov = found["state_out"][0], found["cov_out"][0]
         if not (np.isfinite(state).all() and np.isfinite(cov).all()):
             raise RequestError(
-                f"series {self.schema.series[row]!r}: value {y!r} would make its state infinite; not taken in",
+                f"series {self.schema.series[row]!r}: {y!r} would make its state infinite; not taken in",
                 "not_finite",
             )
         missing = bool(np.isnan(found["z"][0]))

@@ -1,6 +1,6 @@
 """Small bundles made by hand: AR(2) about a line and regressors, signed with `cryptography`.
 
-    y_t = m_t + u_t,   u_t = phi_1 u_{t-1} + phi_2 u_{t-2} + e_t,   m_t = const + slope t + beta x_t
+y_t = m_t + u_t,   u_t = phi_1 u_{t-1} + phi_2 u_{t-2} + e_t,   m_t = const + slope t + beta x_t
 """
 
 from __future__ import annotations
@@ -75,7 +75,11 @@ class Spec:
         return np.array([[1.0 + i, -0.5 * i] for i in range(len(self.ids))])
 
     def m(self, t: int, x: np.ndarray) -> float:
-        return self.const + self.slope * t + float(np.dot(self.beta, x)) if self.beta else self.const + self.slope * t
+        return (
+            self.const + self.slope * t + float(np.dot(self.beta, x))
+            if self.beta
+            else self.const + self.slope * t
+        )
 
     def path(self, row: int, u: np.ndarray, t: int, x: np.ndarray) -> np.ndarray:
         """(H,) mean after u (newest first) at point t; x (H, K) of the points ahead: the plain recursion."""
@@ -141,12 +145,18 @@ class _Graph:
         return model.SerializeToString()
 
 
-def _mean_parts(g: _Graph, spec: Spec, first: int, count: int, t: str | None, x: str | None, origin: int) -> str:
+def _mean_parts(
+    g: _Graph, spec: Spec, first: int, count: int, t: str | None, x: str | None, origin: int
+) -> str:
     """(B, count) m at t + first ..; x's row `origin` is at t."""
     total = g.const(np.full((1, count), spec.const))
     if t is not None:
-        steps = g.add("Add", g.add("Unsqueeze", t, g.ints(1)), g.const([np.arange(first, first + count)], np.int64))
-        total = g.add("Add", total, g.add("Mul", g.add("Cast", steps, to=TensorProto.DOUBLE), g.const(spec.slope)))
+        steps = g.add(
+            "Add", g.add("Unsqueeze", t, g.ints(1)), g.const([np.arange(first, first + count)], np.int64)
+        )
+        total = g.add(
+            "Add", total, g.add("Mul", g.add("Cast", steps, to=TensorProto.DOUBLE), g.const(spec.slope))
+        )
     if x is not None:
         rows = g.add("Slice", x, g.ints(origin + first), g.ints(origin + first + count), g.ints(1))
         scaled = g.add("Mul", rows, g.const(np.array(spec.beta)[None, None]))
@@ -269,7 +279,9 @@ def parity(spec: Spec) -> bytes:
     return npz(**found)
 
 
-def filtered(spec: Spec, row: int, a: np.ndarray, P: np.ndarray, u: float) -> tuple[np.ndarray, np.ndarray, float]:
+def filtered(
+    spec: Spec, row: int, a: np.ndarray, P: np.ndarray, u: float
+) -> tuple[np.ndarray, np.ndarray, float]:
     """The textbook filter of one tick of u (NaN: missing): state, covariance, standardised innovation."""
     T, Z = np.array([spec.phi[row], (1.0, 0.0)]), np.array([1.0, 0.0])
     a, P = T @ a, T @ P @ T.T + np.diag([spec.sigma2, 0.0])
@@ -280,7 +292,9 @@ def filtered(spec: Spec, row: int, a: np.ndarray, P: np.ndarray, u: float) -> tu
     return a + K * v, P - np.outer(K, Z @ P), v / np.sqrt(F)
 
 
-def ahead(spec: Spec, row: int, a: np.ndarray, P: np.ndarray, t: int, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def ahead(
+    spec: Spec, row: int, a: np.ndarray, P: np.ndarray, t: int, x: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """(H,) mean and variance of y from a filtered state at t."""
     variance = np.einsum("ki,ij,kj->k", spec.weights()[row], P, spec.weights()[row])
     return spec.path(row, a, t, x), spec.variance()[row] + variance
@@ -320,7 +334,11 @@ def schema(spec: Spec) -> dict[str, object]:
 
 
 def files(spec: Spec) -> dict[str, bytes]:
-    found = {"schema.json": strict_json.dumps(schema(spec)), "states.npz": states(spec), "parity.npz": parity(spec)}
+    found = {
+        "schema.json": strict_json.dumps(schema(spec)),
+        "states.npz": states(spec),
+        "parity.npz": parity(spec),
+    }
     if spec.closed:
         found["model.onnx"] = closed_model(spec)
     if spec.step:

@@ -1,0 +1,452 @@
+"""Install and rollback on disks that fail at every single change."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from edge.runtime import Bundle, Device
+from edge.runtime.device import status
+from edge.runtime.errors import BundleError, InstallError, ParityError, SignatureError
+from edge.runtime.installing import install, rollback
+from edge.runtime.keys import read_keys
+from edge.runtime.releases import Root
+from tests.edge.runtime.broken_disks import CountingDisk, FullDisk, Killed, PowerCut, TornDisk
+from tests.edge.runtime.bundles import (
+    KEY,
+    OTHER,
+    Spec,
+    files,
+    keys_json,
+    manifest,
+    members,
+    newer,
+    signed,
+    write_archive,
+    write_folder,
+)
+
+ONE = Spec()
+TWO, THREE = newer(ONE, 2), newer(ONE, 3)
+KEYS = read_keys(keys_json(KEY))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Archives by version."""
+    folder = tmp_path_factory.mktemp("bundles")
+    return {s.version: write_archive(folder / f"{s.version}.edge.zip", members(s)) for s in (ONE, TWO, THREE)}
+
+
+def serving(root):
+    """The version that answers, asked by way of `current`."""
+    found = status(root)
+    assert found["current"]["ok"], found
+    with Bundle.open(root / "current", keys=root / "keys.json") as bundle:
+        version = bundle.manifest.bundle_version
+        spec = {1: ONE, 2: TWO, 3: THREE}[version]
+        mean = bundle.forecast("a", [spec.const, spec.const]).mean
+        assert mean == pytest.approx([spec.const] * 4)
+    assert found["current"]["bundle_version"] == version
+    return version
+
+
+def leftovers(root):
+    return sorted(
+        path.name
+        for folder in (root, root / "releases")
+        for path in folder.iterdir()
+        if path.name.startswith(".") and path.name != ".lock" or path.name == "switch.json"
+    )
+
+
+def test_install_from_archive_and_folder(made, tmp_path):
+    root = tmp_path / "root"
+    first = install(made[1], root, KEYS)
+    assert (first.changed, first.previous, serving(root)) == (True, None, 1)
+    assert {one.model for one in first.parity} == {"model.onnx", "step.onnx"}
+    second = install(write_folder(tmp_path / "two", members(TWO)), root)
+    assert (second.changed, second.previous, serving(root)) == (True, first.release, 2)
+    assert leftovers(root) == []
+
+
+def test_installing_what_serves_changes_nothing(made, tmp_path):
+    root = tmp_path / "root"
+    install(made[1], root, KEYS)
+    install(made[2], root)
+    before = (os.readlink(root / "current"), os.readlink(root / "previous"))
+    assert not install(made[2], root).changed
+    assert (os.readlink(root / "current"), os.readlink(root / "previous")) == before
+
+
+def test_only_two_releases_are_kept(made, tmp_path):
+    root = tmp_path / "root"
+    for version in (1, 2, 3):
+        install(made[version], root, KEYS)
+    assert len(list((root / "releases").iterdir())) == 2
+    assert status(root)["previous"]["bundle_version"] == 2
+
+
+def test_rollback_and_its_counter(made, tmp_path):
+    root = tmp_path / "root"
+    install(made[1], root, KEYS)
+    install(made[2], root)
+    assert rollback(root).manifest.bundle_version == 1
+    assert serving(root) == 1
+    assert status(root)["highest_version"] == 2
+    assert install(made[2], root).changed  # the same one may come back
+    assert serving(root) == 2
+    rollback(root)
+    assert rollback(root).manifest.bundle_version == 2  # forth again
+
+
+def test_an_older_version_is_refused_even_after_a_rollback(made, tmp_path):
+    root = tmp_path / "root"
+    for version in (1, 3):
+        install(made[version], root, KEYS)
+    rollback(root)
+    for version in (2,):
+        with pytest.raises(InstallError, match="older than 3"):
+            install(made[version], root)
+    assert serving(root) == 1
+    assert install(made[2], root, allow_downgrade=True).changed
+    assert serving(root) == 2
+    assert status(root)["highest_version"] == 3
+    with pytest.raises(InstallError, match="older than 3"):
+        install(made[1], root)
+
+
+def test_another_bundle_of_the_same_version_is_refused(made, tmp_path):
+    root = tmp_path / "root"
+    install(made[1], root, KEYS)
+    twin = write_folder(tmp_path / "twin", members(replace(ONE, const=11.0)))
+    for allow in (False, True):
+        with pytest.raises(InstallError, match="its own version"):
+            install(twin, root, allow_downgrade=allow)
+
+
+def test_a_bundle_of_another_name_is_refused(made, tmp_path):
+    root = tmp_path / "root"
+    install(made[1], root, KEYS)
+    other = write_folder(tmp_path / "other", members(replace(TWO, name="other")))
+    with pytest.raises(InstallError, match="'other'"):
+        install(other, root)
+
+
+def test_without_keys_nothing_is_installed(made, tmp_path):
+    with pytest.raises(BundleError, match="trusted keys"):
+        install(made[1], tmp_path / "root")
+
+
+def test_a_revoked_key_installs_nothing_and_rolls_nothing_back(made, tmp_path):
+    root = tmp_path / "root"
+    install(made[1], root, KEYS)
+    other = write_folder(tmp_path / "other", members(TWO, OTHER))
+    with pytest.raises(SignatureError, match="not trusted"):
+        install(other, root)
+    install(other, root, read_keys(keys_json(OTHER)))  # a second key, told by whoever installs
+    install(made[3], root)
+    install(other, root, allow_downgrade=True)
+    revoked = read_keys(keys_json(KEY, revoked=(KEY,)))
+    with pytest.raises(SignatureError, match="revoked"):
+        install(made[3], root, revoked)
+    with pytest.raises(SignatureError, match="revoked"):
+        rollback(root)
+    with pytest.raises(SignatureError, match="revoked"):  # trust does not come back by a later --keys
+        install(made[3], root, KEYS)
+    assert serving(root) == 2
+
+
+@pytest.mark.parametrize("attack", ["unsigned", "edited", "extra", "parity", "model"])
+def test_what_is_refused_leaves_the_old_one_serving(made, tmp_path, attack):
+    root, content = tmp_path / "root", members(TWO)
+    install(made[1], root, KEYS)
+    if attack == "unsigned":
+        del content["manifest.sig"]
+    elif attack == "edited":
+        content["model.onnx"] = content["model.onnx"][:-1] + b"x"
+    elif attack == "extra":
+        content["more"] = b""
+    elif attack == "parity":
+        content = members(replace(TWO, parity_shift=1e-6))
+    else:
+        broken = files(TWO) | {"model.onnx": b"no model"}
+        content = broken | signed(manifest(TWO, broken))
+    before = status(root)
+    with pytest.raises(BundleError) as error:
+        install(write_folder(tmp_path / "bad", content), root)
+    assert isinstance(error.value, ParityError) == (attack == "parity")
+    assert status(root) == before
+    assert (serving(root), leftovers(root)) == (1, [])
+
+
+def test_a_damaged_release_is_installed_anew(made, tmp_path):
+    root = tmp_path / "root"
+    release = install(made[1], root, KEYS).release
+    (root / "releases" / release / "model.onnx").write_bytes(b"rot")
+    assert not status(root)["current"]["ok"]
+    with pytest.raises(BundleError, match="install it anew"):
+        Device.open(root)
+    install(made[1], root)
+    assert serving(root) == 1
+
+
+def test_a_damaged_current_release_can_be_rolled_back(made, tmp_path):
+    root = tmp_path / "root"
+    install(made[1], root, KEYS)
+    release = install(made[2], root).release
+    shutil.rmtree(root / "releases" / release)
+    with pytest.raises(BundleError, match="rollback"):
+        Device.open(root)
+    rollback(root)
+    assert serving(root) == 1
+
+
+def test_a_damaged_previous_release_is_not_rolled_back_to(made, tmp_path):
+    root = tmp_path / "root"
+    first = install(made[1], root, KEYS).release
+    install(made[2], root)
+    (root / "releases" / first / "step.onnx").write_bytes(b"rot")
+    with pytest.raises(BundleError):
+        rollback(root)
+    assert serving(root) == 2
+
+
+def test_a_release_under_a_foreign_name_is_not_rolled_back_to(made, tmp_path):
+    root = tmp_path / "root"
+    first = install(made[1], root, KEYS).release
+    second = install(made[2], root).release
+    shutil.rmtree(root / "releases" / first)
+    shutil.copytree(root / "releases" / second, root / "releases" / first)
+    with pytest.raises(BundleError, match="another bundle"):
+        rollback(root)
+
+
+def test_nothing_to_roll_back_to(made, tmp_path):
+    with pytest.raises(InstallError, match="no previous"):
+        rollback(tmp_path / "root")
+    install(made[1], tmp_path / "root", KEYS)
+    with pytest.raises(InstallError, match="no previous"):
+        rollback(tmp_path / "root")
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"highest": -1}', '{"highest": 1, "release": "x"}'])
+def test_a_damaged_counter_is_not_forgotten(made, tmp_path, text):
+    root = tmp_path / "root"
+    install(made[1], root, KEYS)
+    (root / "counter.json").write_text(text)
+    with pytest.raises(InstallError, match=r"counter\.json"):
+        install(made[2], root)
+    assert r"counter.json" in status(root)["error"]
+    assert status(root)["current"]["ok"]
+
+
+def test_two_at_once(made, tmp_path):
+    root = tmp_path / "root"
+    install(made[1], root, KEYS)
+    with Root(root).locked():
+        with pytest.raises(InstallError, match="another install"):
+            install(made[2], root)
+        with pytest.raises(InstallError, match="another install"):
+            rollback(root)
+        assert serving(root) == 1
+
+
+def test_many_at_once_and_a_reader(made, tmp_path):
+    root, seen, errors = tmp_path / "root", set(), []
+    install(made[1], root, KEYS)
+    stop = threading.Event()
+
+    def read():
+        while not stop.is_set():
+            try:
+                with Bundle.open(root / "current", keys=KEYS) as bundle:
+                    seen.add(bundle.manifest.bundle_version)
+            except BundleError as error:
+                errors.append(error)
+
+    def put(version):
+        while True:
+            try:
+                return install(made[version], root, allow_downgrade=True)
+            except InstallError:
+                time.sleep(0.002)
+
+    threads = [threading.Thread(target=put, args=(version,)) for version in (2, 1)]
+    reader = threading.Thread(target=read)
+    for thread in (reader, *threads):
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stop.set()
+    reader.join()
+    assert errors == []
+    assert seen <= {1, 2}
+    assert leftovers(root) == []
+
+
+def test_a_root_that_cannot_be_written(made, tmp_path):
+    if os.geteuid() == 0:
+        (tmp_path / "file").write_text("")
+        root = tmp_path / "file"  # root writes anywhere: a file in the way is as good
+        with pytest.raises(InstallError, match="cannot be changed"):
+            install(made[1], root, KEYS)
+        return
+    root = tmp_path / "root"
+    root.mkdir(mode=0o500)
+    with pytest.raises(InstallError, match="cannot be changed"):
+        install(made[1], root, KEYS)
+
+
+# --- faults at every change ---
+
+
+@pytest.fixture(scope="module")
+def templates(made, tmp_path_factory):
+    """Roots to copy: empty, with version 1, with 1 and 2."""
+    base = tmp_path_factory.mktemp("templates")
+    (base / "none").mkdir()
+    (base / "none" / "keys.json").write_bytes(KEYS.to_bytes())
+    for name, versions in (("one", (1,)), ("two", (1, 2))):
+        for version in versions:
+            install(made[version], base / name, KEYS)
+    return base
+
+
+def fresh(templates, name, root):
+    shutil.rmtree(root, ignore_errors=True)
+    shutil.copytree(templates / name, root, symlinks=True)
+    return root
+
+
+def changes(templates, name, root, act):
+    """How many changes `act` makes, and their names."""
+    disk = CountingDisk()
+    act(fresh(templates, name, root), disk)
+    return disk.log
+
+
+DISKS = {
+    "killed before": lambda k: CountingDisk(k),
+    "killed after": lambda k: CountingDisk(k, after=True),
+    "torn": lambda k: TornDisk(k),
+    "power, nothing stays": lambda k: PowerCut(k),
+    "power, names stay": lambda k: PowerCut(k, names_stay=True),
+    "full": lambda k: FullDisk(k),
+}
+ACTS = {
+    "first": ("none", lambda made: lambda root, disk: install(made[1], root, disk=disk), {None, 1}),
+    "update": ("one", lambda made: lambda root, disk: install(made[2], root, disk=disk), {1, 2}),
+    "third": ("two", lambda made: lambda root, disk: install(made[3], root, disk=disk), {2, 3}),
+    "rollback": ("two", lambda made: lambda root, disk: rollback(root, disk=disk), {1, 2}),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", DISKS)
+@pytest.mark.parametrize("act", ACTS)
+def test_a_fault_at_every_change(made, templates, tmp_path, act, fault):
+    name, bind, expected = ACTS[act]
+    run, root = bind(made), tmp_path / "root"
+    log = changes(templates, name, root, run)
+    assert len(log) > 8
+    seen = set()
+    for k in range(len(log)):
+        fresh(templates, name, root)
+        try:
+            run(root, DISKS[fault](k))
+        except (Killed, InstallError):
+            pass
+        what = f"change {k}: {log[k]}"
+        found = status(root)["current"]
+        seen.add(None if found is None else serving(root))
+        assert seen <= expected, what
+        highest = status(root)["highest_version"]
+        assert found is None or highest >= found["bundle_version"], what
+        check_recovery(made, root, act, what)
+    assert seen == expected  # both sides of the switch were met
+
+
+def check_recovery(made, root, act, what):
+    """After any fault: what was begun can be done, undone, and leaves nothing lying about."""
+    goal = {"first": 1, "update": 2, "third": 3, "rollback": 2}[act]
+    install(made[goal], root)
+    assert serving(root) == goal, what
+    assert leftovers(root) == [], what
+    assert len(list((root / "releases").iterdir())) <= 2, what
+    if goal > 1:
+        rollback(root)
+        assert serving(root) == goal - 1, what
+
+
+def test_a_fault_at_some_changes(made, templates, tmp_path):
+    """The quick part of the test above."""
+    root = tmp_path / "root"
+    run = ACTS["update"][1](made)
+    log = changes(templates, "one", root, run)
+    switch = log.index(("rename", "current"))
+    for k, version in ((3, 1), (switch, 1), (switch + 1, 2), (len(log) - 1, 2)):
+        with pytest.raises(Killed):
+            run(fresh(templates, "one", root), CountingDisk(k))
+        assert serving(root) == version
+        check_recovery(made, root, "update", f"change {k}")
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from edge.runtime.disk import Disk
+from edge.runtime.installing import install
+
+class Suicidal(Disk):
+    left = int(sys.argv[3])
+    def do(self, what, path, act):
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.left -= 1
+        return act()
+
+install(Path(sys.argv[1]), Path(sys.argv[2]), disk=Suicidal())
+"""
+
+
+@pytest.mark.slow
+def test_a_process_that_is_really_killed(made, templates, tmp_path):
+    root = tmp_path / "root"
+    log = changes(templates, "one", root, ACTS["update"][1](made))
+    switch = log.index(("rename", "current"))
+    for k in (0, 5, len(log) // 2, switch - 1, switch, switch + 1, switch + 3, len(log) - 1):
+        fresh(templates, "one", root)
+        command = [sys.executable, "-c", KILLED, str(made[2]), str(root), str(k)]
+        done = subprocess.run(command, check=False, capture_output=True, cwd=Path(__file__).parents[3])
+        assert done.returncode == -9, done.stderr
+        assert serving(root) == (1 if k <= switch else 2)
+        check_recovery(made, root, "update", f"change {k}")
+
+
+def test_the_new_release_that_does_not_open_is_taken_back(made, templates, tmp_path, monkeypatch):
+    root = fresh(templates, "one", tmp_path / "root")
+    real = Bundle.open
+
+    def refuse(path, **rest):
+        raise BundleError("no")
+
+    monkeypatch.setattr("edge.runtime.installing.Bundle.open", refuse)
+    with pytest.raises(InstallError, match="serves again"):
+        install(made[2], root)
+    monkeypatch.setattr("edge.runtime.installing.Bundle.open", real)
+    assert serving(root) == 1
+
+
+def test_the_counter_is_raised_before_the_switch(made, templates, tmp_path):
+    root = tmp_path / "root"
+    names = changes(templates, "one", root, ACTS["update"][1](made))
+    assert names.index(("rename", "counter.json")) < names.index(("rename", "current"))
+    assert json.loads((root / "counter.json").read_text())["highest"] == 2
