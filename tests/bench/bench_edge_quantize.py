@@ -2,8 +2,8 @@
 
 Eight populations of AR models (`tests/bench/edge_populations.py`), two more that are held out, and AR(aic) on
 every series of the panels beside the repository. Of each: plain rounding of the lag coefficients and of the
-arcsine codes to 8 bits, the search at 8 bits, and what is exported (4, 8 or 16 bits by the guard). Rises are of
-the mean forecast RMSE over 24 steps, analytic. What is exported is read back from the bytes of model.onnx:
+arcsine codes to 8 bits, the search at 8 bits, and what is exported (4, 8 or 16 bits by the guard). Rises are
+of the mean forecast RMSE over 24 steps, analytic. What is exported is read back from the bytes of model.onnx:
 poles by the checker, rises from the coefficients that the graph decodes. The second table is that of ONNX
 Runtime's own tools.
 """
