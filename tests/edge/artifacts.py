@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from edge.bundle.states import States
 from edge.fleet import Fleet
+from edge.graph.model import Profile, forecast_model
+from edge.graph.step import step_model
 from edge.quantize import Quantized, quantize
 from forecast.models.records import ExogTerm, Form, Records, Transform
 from tests.edge.worlds import HORIZON, LEVELS, World, closed_answer, step_answers, world
@@ -93,7 +95,7 @@ def mixed_fleet(seed: int, each: int) -> Records:
     for i in range(2, 3 * each, 3):
         phi[i, :20] = resonant(rng, 10)
     n = 3 * each
-    log = rng.random(n) < 0.2
+    log = (np.arange(n) % 3 == 0) & (rng.random(n) < 0.5)
     return make_records(
         n, nobs=T, phi=phi, const=rng.uniform(0.2, 1.0, n), sigma2=rng.uniform(0.01, 0.5, n),
         transform=np.where(log, Transform.LOG, Transform.NONE).astype(np.uint8),
@@ -157,7 +159,7 @@ FLEETS: dict[str, Callable[[], Records]] = {
         10, 3, 16, seasonal_phi=np.random.default_rng(10).uniform(-0.5, 0.7, (16, 1)), season_length=12
     ),
 }
-PROFILES = ("latency", "balanced", "size")
+PROFILES: tuple[Profile, ...] = ("latency", "balanced", "size")
 NAMES = ("price", "temp")
 
 
@@ -199,8 +201,6 @@ def step_inputs(graph: bytes, made: World, fleet: Fleet) -> dict[str, NDArray[An
 
 
 def step_graph(fleet: Fleet, levels: tuple[float, ...] = LEVELS, horizon: int = HORIZON) -> bytes:
-    from edge.graph.step import step_model
-
     return step_model(fleet, horizon, levels)
 
 
@@ -212,21 +212,22 @@ def step_artifact(kind: str, ticks: int = TICKS_EACH) -> Artifact:
 
 
 def closed_graph(fleet: Fleet, levels: tuple[float, ...] = LEVELS, horizon: int = HORIZON) -> bytes:
-    from edge.graph.model import forecast_model
-
     return forecast_model(fleet, horizon, levels)
 
 
 def fleet_graph(
-    fleet: Fleet, coded: Quantized, profile: str, levels: tuple[float, ...] = LEVELS, horizon: int = HORIZON
+    fleet: Fleet,
+    coded: Quantized,
+    profile: Profile,
+    levels: tuple[float, ...] = LEVELS,
+    horizon: int = HORIZON,
 ) -> tuple[bytes, NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
     """Return model.onnx, where each series stands in it, and the factors that it has."""
-    from edge.graph.model import forecast_model
-
-    graph = forecast_model(fleet, horizon, levels, profile=profile, quantized=coded)
+    if profile == "latency":  # as they are, in the order of the fleet
+        graph = forecast_model(fleet, horizon, levels, "latency")
+        return graph, np.arange(fleet.n), fleet.phi, fleet.seasonal_phi
+    graph = forecast_model(fleet, horizon, levels, profile, coded)
     places = np.argsort(coded.order)
-    if profile == "latency":
-        return graph, places, fleet.phi, fleet.seasonal_phi
     return graph, places, coded.phi[places], coded.seasonal_phi[places]
 
 
@@ -238,7 +239,7 @@ def closed_artifact(kind: str) -> Artifact:
     return Artifact(f"closed-{kind}", graph, inputs, closed_answer(made), CLOSED)
 
 
-def fleet_artifact(kind: str, profile: str) -> Artifact:
+def fleet_artifact(kind: str, profile: Profile) -> Artifact:
     made = world(FLEETS[kind](), NAMES)
     fleet = Fleet.of(made.records)
     coded = quantize(fleet, horizon=HORIZON)

@@ -57,7 +57,7 @@ def ship(folder: Path) -> Shipped:
     fitted = fc.fit(frame, fc.AR(lags=3, calendar=("dayofweek",)), freq="h")
     _, private, trusted = write_key(folder / "keys")
     made = edge.export(
-        fitted, horizon=HORIZON, out=folder / "shop", name="shop", bundle_version=1, level=(80, 95),
+        fitted, folder / "shop", horizon=HORIZON, name="shop", bundle_version=1, level=(80, 95),
         sign_key=private, prune="off",
     )  # fmt: skip
     (folder / "forecast-edge.pyz").write_bytes(device_app())
@@ -66,7 +66,7 @@ def ship(folder: Path) -> Shipped:
     ahead = forecast(records, HORIZON, ())
     known = [_request(name, y) for name, y in zip(IDS, values, strict=True)][:-1]
     return Shipped(
-        made.archive, made.folder, trusted, folder / "forecast-edge.pyz", IDS, ticks, means, z, known,
+        made.archive, made.path, trusted, folder / "forecast-edge.pyz", IDS, ticks, means, z, known,
         list(ahead.mean[:-1]),
     )  # fmt: skip
 

@@ -18,13 +18,14 @@ from forecast.models.computed import computed_values, is_computed
 from forecast.models.deterministic import deterministic_path
 from forecast.models.dynamics import dynamics
 from forecast.models.equations import recursions
-from forecast.models.forecasting import calibration, forecast
+from forecast.models.forecasting import calibration, forecast, mean_of, to_units
 from forecast.models.intervals import innovation_variance, state_variance
 from forecast.models.records import Form, Records, Transform
 from forecast.types import F64
 
 HORIZON, TICKS, MISSING = 24, 40, 0.1
 LEVELS = (80.0, 95.0)
+_REACH = np.array([NormalDist().inv_cdf(0.5 + level / 200.0) for level in LEVELS])
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,21 +163,12 @@ def at_states(records: Records, states: list[online.State]) -> Records:
 
 
 def _answer(records: Records, future: Mapping[str, F64], horizon: int) -> dict[str, F64]:
-    made = forecast(records, horizon, (), future)
-    run = dynamics(records, deterministic_path(records, horizon, future), 0, records.n_series)
+    m = deterministic_path(records, horizon, future)
+    run = dynamics(records, m, 0, records.n_series)
     variance = innovation_variance(records, run) + state_variance(records, run)
     variance *= calibration(records)[:, None] ** 2
-    lo, hi = _ends(records, made.mean, variance)
-    return {"mean": made.mean, "variance": variance, "lo": lo, "hi": hi}
-
-
-def _ends(records: Records, mean: F64, variance: F64) -> tuple[F64, F64]:
-    """(n, levels, h) both ends in units of y: quantiles of a Gaussian in units of w."""
-    reach = np.array([NormalDist().inv_cdf(0.5 + level / 200.0) for level in LEVELS])[:, None]
-    log, scale = (records.transform == Transform.LOG)[:, None, None], records.scale[:, None, None]
-    w = mean[:, None, :] / scale
-    w = np.where(log, np.log(np.where(log, w, 1.0)), w)
-    half = reach * np.sqrt(variance)[:, None, :]
-    return tuple(
-        np.where(log, np.exp(np.where(log, w + s * half, 0.0)), w + s * half) * scale for s in (-1, 1)
-    )
+    middle = mean_of(records, run, m)[:, None]
+    half = _REACH[:, None] * np.sqrt(variance)[:, None]
+    mean = forecast(records, horizon, (), future).mean
+    lo, hi = to_units(records, middle - half), to_units(records, middle + half)
+    return {"mean": mean, "variance": variance, "lo": lo, "hi": hi}
