@@ -20,7 +20,7 @@ KEPT, AHEAD = 40, 12
 
 
 def series():
-    """Nile, sunspots by the year, investment by the quarter, sea temperature by the month, CO2 by the week."""
+    """Nile and sunspots by the year, investment by the quarter, temperature by the month, CO2 by the week."""
     from statsmodels import datasets
 
     macro = datasets.macrodata.load_pandas().data
