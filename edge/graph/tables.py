@@ -18,7 +18,7 @@ class Tables:
 
     graph: Graph
     index: Value | None = None
-    """(B,) int64 rows of every table; None where the file holds one series."""
+    """(B,) int64 rows of every table; None: tables of all series (of one, where the file holds one)."""
 
     def rows(self, array: NDArray[Any], store: DTypeLike = np.float64, name: str | None = None) -> Value:
         """Return the rows of `array` (n, ...) for the batch, as float64.
@@ -40,8 +40,10 @@ class Tables:
 
     def stored(self, array: NDArray[Any], name: str | None = None) -> Value:
         """Return the rows of `array` for the batch, in its own type."""
-        if self.index is None or _all_same(array):
+        if _all_same(array):
             return self.graph.constant(array[:1], name)
+        if self.index is None:
+            return self.graph.constant(array, name)
         return self.graph.add("Gather", self.graph.constant(array, name), self.index, axis=0)
 
     def flags(self, flags: Bool) -> Value:

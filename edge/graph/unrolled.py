@@ -1,0 +1,182 @@
+"""A forecast of many series in one file: parameters gathered by `index`, the recursion unrolled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from edge.fleet import Fleet
+from edge.graph.builder import Value
+from edge.graph.cascade import Stage, apply, differences, seasonal_factor, undo
+from edge.graph.decode import lag_coefficients, plain_coefficients, seasonal_coefficients
+from edge.graph.inputs import Inputs, drives
+from edge.graph.plain import Plain
+from edge.graph.recursion import growth, path, psi_weights
+from edge.graph.tables import Tables
+from edge.quantize.quantized import Quantized
+from forecast.types import F64
+
+# Numbers within these bounds keep 24 bits in float32.
+_SMALLEST, _LARGEST = 1e-37, 1e38
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How coefficients are stored."""
+
+    profile: str
+    codes: Quantized | None
+    """None: as they are."""
+
+    @property
+    def folded(self) -> bool:
+        """Whether all series are decoded when the file is loaded."""
+        return self.profile == "balanced"
+
+
+@dataclass(frozen=True, slots=True)
+class Factors:
+    """Coefficients of the batch (or (1, p), where all series share them)."""
+
+    phi: Value
+    seasonal_phi: Value | None
+    p: int
+    """Columns of `phi`, at least 1."""
+
+
+def unrolled_forecast(
+    tables: Tables, plain: Plain, form: Form, inputs: Inputs, w: Value, horizon: int
+) -> tuple[Value, Value]:
+    """Return mean (B, H) of w and its variance (B, H), calibrated.
+
+    Parameters
+    ----------
+    w
+        (B, n_lags) past values, newest first.
+    """
+    whole = Tables(tables.graph) if form.folded else tables
+    factors = _factors(whole, plain, form)
+    ratio = _growth(tables, whole, plain, form, factors, horizon)
+    if form.folded:
+        factors = Factors(_gathered(tables, factors.phi), _gathered(tables, factors.seasonal_phi), factors.p)
+    mean = _mean(tables, plain, factors, inputs, w, horizon)
+    return mean, _variance(tables, plain, ratio, mean)
+
+
+def _factors(tables: Tables, plain: Plain, form: Form) -> Factors:
+    """Make `phi` and `seasonal_phi`; a file without any AR part has one lag with coefficient 0."""
+    fleet = plain.fleet
+    phi = fleet.phi if fleet.phi.shape[1] else np.zeros((fleet.n, 1))
+    seasonal = fleet.seasonal_phi if fleet.seasonal_phi.shape[1] else None
+    p = phi.shape[1]
+    codes = form.codes
+    if codes is None or not fleet.phi.any():
+        coefficients = plain_coefficients(tables, phi, "phi")
+    else:
+        classes = (codes.n16, codes.n8, codes.n4)
+        coefficients = lag_coefficients(tables, codes.codes, codes.scale, classes, "phi")
+    if seasonal is None:
+        return Factors(coefficients, None, p)
+    if codes is None or not seasonal.any():
+        return Factors(coefficients, plain_coefficients(tables, seasonal, "seasonal_phi"), p)
+    seasonal_phi = seasonal_coefficients(tables, codes.seasonal_codes, codes.seasonal_scale, "seasonal_phi")
+    return Factors(coefficients, seasonal_phi, p)
+
+
+def _gathered(tables: Tables, coefficients: Value | None) -> Value | None:
+    """Return the rows of the batch, of coefficients of all series."""
+    if coefficients is None or tables.index is None:
+        return coefficients
+    return tables.graph.add("Gather", coefficients, tables.index, axis=0)
+
+
+def _mean(tables: Tables, plain: Plain, factors: Factors, inputs: Inputs, w: Value, horizon: int) -> Value:
+    graph, drive = tables.graph, drives(tables, plain, inputs, horizon)
+    if drive.past is not None:
+        w = graph.add("Sub", w, drive.past)
+    integrals = differences(tables, plain.fleet)
+    factor = seasonal_factor(tables, plain.fleet, factors.seasonal_phi)
+    need = factors.p + sum(stage.reach for stage in (*integrals, *factor))
+    recent, width = _padded(tables, w, inputs.signature.n_lags, need)
+    center = tables.rows(plain.center, _store(plain)) if plain.center.any() else None
+    pasts: list[tuple[Stage, Value]] = []
+    for stage in integrals:
+        pasts.append((stage, recent))
+        recent, width = apply(tables, stage, recent, width)
+    if center is not None:
+        recent = graph.add("Sub", recent, center)
+    inner: list[tuple[Stage, Value]] = []
+    for stage in factor:
+        inner.append((stage, recent))
+        recent, width = apply(tables, stage, recent, width)
+    if width > factors.p:
+        recent = graph.slice(recent, 0, factors.p, axis=1)
+    mean = path(graph, factors.phi, recent, factors.p, horizon, drive.ahead)
+    for stage, past in reversed(inner):
+        mean = undo(tables, stage, mean, past, horizon)
+    if center is not None:
+        mean = graph.add("Add", mean, center)
+    for stage, past in reversed(pasts):
+        mean = undo(tables, stage, mean, past, horizon)
+    return mean if drive.free is None else graph.add("Add", mean, drive.free)
+
+
+def _padded(tables: Tables, w: Value, n_lags: int, need: int) -> tuple[Value, int]:
+    """Give the window zeros at its old end, where no series reads: none is as wide as all stages together."""
+    if need <= n_lags:
+        return w, n_lags
+    graph = tables.graph
+    size = graph.add("Concat", graph.add("Shape", tables.index or w), graph.ints([need - n_lags]), axis=0)
+    zeros = graph.add("Expand", graph.number(0.0), size)
+    return graph.add("Concat", w, zeros, axis=1), need
+
+
+def _growth(tables: Tables, whole: Tables, plain: Plain, form: Form, factors: Factors, horizon: int) -> Value:
+    """(B, H) or (1, H) variance in units of the innovations'."""
+    if form.profile == "latency":
+        ratio = growth_of(plain.fleet, horizon)
+        return tables.rows(ratio, narrow(ratio))
+    psi = psi_weights(whole.graph, factors.phi, factors.p, horizon)
+    reach = horizon - 1
+    stages = differences(whole, plain.fleet, reach)
+    stages += seasonal_factor(whole, plain.fleet, factors.seasonal_phi, reach)
+    for stage in reversed(stages):
+        psi = undo(whole, stage, psi, None, horizon)
+    ratio_value = growth(whole.graph, psi)
+    return _gathered(tables, ratio_value) or ratio_value if form.folded else ratio_value
+
+
+def _variance(tables: Tables, plain: Plain, ratio: Value, mean: Value) -> Value:
+    """(B, H), also where all series have the same."""
+    graph, sigma2 = tables.graph, calibrated(plain.fleet)
+    product = graph.add("Mul", ratio, tables.rows(sigma2, narrow(sigma2)))
+    return graph.add("Expand", product, graph.add("Shape", mean))
+
+
+def calibrated(fleet: Fleet) -> F64:
+    """(n,) innovation variance with the calibration of intervals in it."""
+    return np.asarray(fleet.sigma2 * fleet.calibration**2)
+
+
+def growth_of(fleet: Fleet, horizon: int) -> F64:
+    """(n, H) sums of squared psi weights of the whole model, differences included."""
+    psi = np.zeros((fleet.n, horizon))
+    psi[:, 0] = 1.0
+    for k in range(1, horizon):
+        m = min(k, fleet.a.shape[1])
+        psi[:, k] = (fleet.a[:, :m] * psi[:, k - m : k][:, ::-1]).sum(axis=1)
+    return np.cumsum(psi**2, axis=1)
+
+
+def narrow(array: F64) -> DTypeLike:
+    """Return float32 where it keeps 7 digits of every number, else float64."""
+    size = np.abs(array[np.isfinite(array) & (array != 0)])
+    fits = bool(((size > _SMALLEST) & (size < _LARGEST)).all())
+    return np.float32 if fits else np.float64
+
+
+def _store(plain: Plain) -> DTypeLike:
+    """Float32 for centers of plain series: it rounds 1e-7 of the forecast. Beside other terms they may cancel."""
+    return narrow(plain.center) if plain.terms.trivial else np.float64
