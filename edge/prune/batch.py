@@ -150,7 +150,7 @@ class _Guard:
         return good
 
     def _advantage(self, fits: list[Refit], rows: I64) -> F64:
-        """(rows,) by how much more coefficients fit the windows better, which both have seen, by chance alone.
+        """(rows,) how much better more coefficients fit, by chance alone, windows that they have seen.
 
         A residual sum of squares is sigma^2 (n - k) on average.
         """

@@ -27,9 +27,9 @@ def prune_lags(
     sample); the BIC minimum on that path is tried. Then two guards, on rolling forecasts h = 1..horizon over
     the last fifth of the series. Fitted on what comes before it, the fewer lags must not have an RMSE (mean
     over h) above 1 + `max_rise` times that of all lags. Fitted on everything, they must not exceed the record
-    by more than that and what its further coefficients gain by chance. While a guard fails, the path is walked
-    back. The final fit is least squares on every complete row; poles that it puts outside the stationarity
-    gate are pulled inside by bandwidth expansion, which keeps the zeros.
+    by more than that and what its further coefficients gain by chance. While a guard fails, the path is
+    walked back. The final fit is least squares on every complete row; poles that it puts outside the
+    stationarity gate are pulled inside by bandwidth expansion, which keeps the zeros.
 
     Parameters
     ----------
