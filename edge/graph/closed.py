@@ -29,15 +29,16 @@ def closed_forecast(
     drive = drives(tables, plain, inputs, horizon)
     psi = psi_of(fleet, horizon)
     toeplitz = _toeplitz(graph, psi)
-    weights = graph.add("MatMul", _hankel(graph, _expanded(graph, fleet), fleet.n_lags, horizon), toeplitz)
+    weights = graph.add("Gemm", _hankel(graph, _expanded(graph, fleet), fleet.n_lags, horizon), toeplitz)
     if drive.past is not None:
         w = graph.add("Sub", w, drive.past)
     center = _settled(plain)
     if center:
         w = graph.add("Sub", w, graph.number(center))
-    mean = graph.add("MatMul", w, weights)
+    # Not MatMul: onnxruntime takes a number that multiplies a MatMul into it, rounded to float32.
+    mean = graph.add("Gemm", w, weights)
     if drive.ahead is not None:
-        mean = graph.add("Add", mean, graph.add("MatMul", drive.ahead, toeplitz))
+        mean = graph.add("Add", mean, graph.add("Gemm", drive.ahead, toeplitz))
     added = _constant_path(plain, psi)
     if added.any():
         mean = graph.add("Add", mean, graph.constant(added))

@@ -35,6 +35,12 @@ class Form:
         """Whether all series are decoded when the file is loaded."""
         return self.profile == "balanced"
 
+    def store(self, numbers: F64) -> DTypeLike:
+        """Return the type for one number a series: beside codes float32 (7 digits) where it fits."""
+        size = np.abs(numbers[np.isfinite(numbers) & (numbers != 0)])
+        fits = bool(((size > _SMALLEST) & (size < _LARGEST)).all())
+        return np.float32 if fits and self.profile != "latency" else np.float64
+
 
 @dataclass(frozen=True, slots=True)
 class Factors:
@@ -61,8 +67,8 @@ def unrolled_forecast(
     ratio = _growth(tables, whole, plain, form, factors, horizon)
     if form.folded:
         factors = Factors(_gathered(tables, factors.phi), _gathered(tables, factors.seasonal_phi), factors.p)
-    mean = _mean(tables, plain, factors, inputs, w, horizon)
-    return mean, _variance(tables, plain, ratio, mean)
+    mean = _mean(tables, plain, form, factors, inputs, w, horizon)
+    return mean, _variance(tables, plain, form, ratio, mean)
 
 
 def _factors(tables: Tables, plain: Plain, form: Form) -> Factors:
@@ -92,15 +98,19 @@ def _gathered(tables: Tables, coefficients: Value | None) -> Value | None:
     return tables.graph.add("Gather", coefficients, tables.index, axis=0)
 
 
-def _mean(tables: Tables, plain: Plain, factors: Factors, inputs: Inputs, w: Value, horizon: int) -> Value:
+def _mean(
+    tables: Tables, plain: Plain, form: Form, factors: Factors, inputs: Inputs, w: Value, horizon: int
+) -> Value:
     graph, drive = tables.graph, drives(tables, plain, inputs, horizon)
     if drive.past is not None:
         w = graph.add("Sub", w, drive.past)
+    # Beside other terms the center may cancel with them, and then its own rounding would be seen.
+    store = form.store(plain.center) if plain.terms.trivial else np.float64
     integrals = differences(tables, plain.fleet)
     factor = seasonal_factor(tables, plain.fleet, factors.seasonal_phi)
     need = factors.p + sum(stage.reach for stage in (*integrals, *factor))
     recent, width = _padded(tables, w, inputs.signature.n_lags, need)
-    center = tables.rows(plain.center, _store(plain)) if plain.center.any() else None
+    center = tables.rows(plain.center, store) if plain.center.any() else None
     pasts: list[tuple[Stage, Value]] = []
     for stage in integrals:
         pasts.append((stage, recent))
@@ -137,7 +147,7 @@ def _growth(tables: Tables, whole: Tables, plain: Plain, form: Form, factors: Fa
     """(B, H) or (1, H) variance in units of the innovations'."""
     if form.profile == "latency":
         ratio = growth_of(plain.fleet, horizon)
-        return tables.rows(ratio, narrow(ratio))
+        return tables.rows(ratio)
     psi = psi_weights(whole.graph, factors.phi, factors.p, horizon)
     reach = horizon - 1
     stages = differences(whole, plain.fleet, reach)
@@ -148,10 +158,10 @@ def _growth(tables: Tables, whole: Tables, plain: Plain, form: Form, factors: Fa
     return _gathered(tables, ratio_value) or ratio_value if form.folded else ratio_value
 
 
-def _variance(tables: Tables, plain: Plain, ratio: Value, mean: Value) -> Value:
+def _variance(tables: Tables, plain: Plain, form: Form, ratio: Value, mean: Value) -> Value:
     """(B, H), also where all series have the same."""
     graph, sigma2 = tables.graph, calibrated(plain.fleet)
-    product = graph.add("Mul", ratio, tables.rows(sigma2, narrow(sigma2)))
+    product = graph.add("Mul", ratio, tables.rows(sigma2, form.store(sigma2)))
     return graph.add("Expand", product, graph.add("Shape", mean))
 
 
@@ -168,15 +178,3 @@ def growth_of(fleet: Fleet, horizon: int) -> F64:
         m = min(k, fleet.a.shape[1])
         psi[:, k] = (fleet.a[:, :m] * psi[:, k - m : k][:, ::-1]).sum(axis=1)
     return np.cumsum(psi**2, axis=1)
-
-
-def narrow(array: F64) -> DTypeLike:
-    """Return float32 where it keeps 7 digits of every number, else float64."""
-    size = np.abs(array[np.isfinite(array) & (array != 0)])
-    fits = bool(((size > _SMALLEST) & (size < _LARGEST)).all())
-    return np.float32 if fits else np.float64
-
-
-def _store(plain: Plain) -> DTypeLike:
-    """Float32 for centers of plain series: it rounds 1e-7 of the forecast. Beside other terms they may cancel."""
-    return narrow(plain.center) if plain.terms.trivial else np.float64
