@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
@@ -128,6 +129,7 @@ class Graph:
         """
         nodes = self._without_identities()
         self._check_used(nodes)
+        _name_parts(nodes)
         graph = helper.make_graph(nodes, self.name, self._inputs, self._outputs, self._initializers)
         model = helper.make_model(
             graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name=""
@@ -194,6 +196,19 @@ class Graph:
             raise GraphError(f"two tensors of graph {self.name!r} are called {name!r}")
         self._names.add(name)
         return name
+
+
+def _name_parts(nodes: Sequence[onnx.NodeProto]) -> None:
+    """Name the nodes that take parts of one tensor.
+
+    Onnxruntime 1.19 and 1.20 make one Split of them and derive its name from theirs: two without names are
+    then two nodes of one name, which is an error.
+    """
+    parts = [node for node in nodes if node.op_type in ("Gather", "Slice")]
+    taken = Counter(node.input[0] for node in parts)
+    for node in parts:
+        if taken[node.input[0]] > 1:
+            node.name = node.output[0]
 
 
 def _renamed(node: onnx.NodeProto, names: Mapping[Value, Value]) -> onnx.NodeProto:
