@@ -125,8 +125,8 @@ def _climb(block: Block, ladder: tuple[int, ...], max_rise: float, horizon: int)
             failed = np.flatnonzero(~(kept.rise <= max_rise))
             for some in _chunks(failed, _rows_at_once(block, horizon, effort)):
                 found = block.take(some).search(width, effort, limit)
-                again = bits[some] == width
-                before = Coded(kept.codes[some], kept.scales[some], np.where(again, kept.rise[some], np.inf))
+                # Codes of fewer bits are codes of more bits as well.
+                before = Coded(kept.codes[some], kept.scales[some], kept.rise[some])
                 found = better(found, before)
                 kept.codes[some], kept.scales[some], kept.rise[some] = found.codes, found.scales, found.rise
                 bits[some] = width

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge.check import decoded, stability
+from edge.check import Stability, decoded, stability
 from edge.check.poles import largest_pole, margin
 from edge.errors import GateError
 from tests.edge.check.models import DOUBLE, INT64, Draft, ar_file
@@ -24,6 +24,12 @@ def test_poles_are_those_of_the_stored_series_in_every_form(gathered):
     np.testing.assert_allclose(found.margin, [roots_oracle.margin(row) for row in PHI], atol=1e-12)
     assert found.stable.tolist() == [True, True, False, False]
     assert found.seasonal_phi.shape == (4, 0)
+
+
+def test_both_opinions_are_needed():
+    none = np.zeros((3, 0))
+    found = Stability(none, none, margin=np.array([0.1, -1e-9, 0.1]), max_pole=np.array([0.9, 0.9, 1.0]))
+    assert found.stable.tolist() == [True, False, False]
 
 
 def test_seasonal_factors_are_judged_as_well():

@@ -51,6 +51,15 @@ def test_a_single_angle_is_stored_to_the_precision_of_its_scale(bits):
     assert found.codes[3, 0] == 0
 
 
+def test_a_single_seasonal_angle_is_exact_whatever_the_others_need():
+    rng = np.random.default_rng(9)
+    seasonal = rng.uniform(-0.99, 0.99, (20, 1))
+    found = block(random_ar(20, 4, rng), seasonal, s=6).search(8, FIRST)
+    np.testing.assert_allclose(
+        found.codes[:, 4] * found.scales[:, 1].astype(float), np.arcsin(seasonal[:, 0]), rtol=1e-7
+    )
+
+
 def test_an_angle_at_the_limit_stays_inside_it():
     k = np.array([[1 - 1e-9, 0.3], [-(1 - 1e-7), -0.2], [1 - 1e-6, 0.9]])
     for bits in (4, 8, 16):

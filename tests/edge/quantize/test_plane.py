@@ -1,7 +1,9 @@
+import itertools
+
 import numpy as np
 import pytest
 
-from edge.quantize.plane import both_ends, move_pairs, nearest_plane, upper
+from edge.quantize.plane import REACH, _best_move, both_ends, move_pairs, nearest_plane, upper
 from tests.oracles import edge_quantize as oracle
 
 
@@ -83,3 +85,24 @@ def test_few_angles_are_no_special_case(m):
     moved = move_pairs(curvature, theta, codes[:, 0], steps, most)
     want = [oracle.closest(curvature[i], theta[i], steps[i], most[i])[0] for i in range(5)]
     np.testing.assert_allclose(loss_of(curvature, theta, moved, steps), want, rtol=1e-8)
+
+
+def test_the_move_made_is_the_best_of_all_pairs():
+    curvature, theta, steps, most = problems(20, 4, seed=2)
+    codes = np.clip(np.rint(theta / steps) + 2, -3, 3)
+    scaled = curvature * steps[:, :, None] * steps[:, None, :]
+    change = _best_move(scaled, codes - theta / steps, codes, most)
+    moves = [
+        np.array(m) for m in itertools.product(range(-REACH, REACH + 1), repeat=4) if np.count_nonzero(m) <= 2
+    ]
+    for i in range(20):
+        allowed = [m for m in moves if (np.abs(codes[i] + m) <= 3).all()]
+        losses = [oracle_loss(curvature[i], theta[i], codes[i] + m, steps[i]) for m in allowed]
+        got = oracle_loss(curvature[i], theta[i], codes[i] + change[i], steps[i])
+        assert got == pytest.approx(min(losses), rel=1e-9)
+    assert (np.count_nonzero(change, axis=1) == 2).any()
+
+
+def oracle_loss(curvature, theta, codes, steps):
+    off = codes * steps - theta
+    return float(off @ curvature @ off)
