@@ -81,7 +81,7 @@ def asked(closed: Closed) -> list[str]:
 def answers(closed: Closed, records: Records, lags: F64, t: I64, x: F64) -> dict[str, F64]:
     """Return what the library says of `records` after the values `lags`."""
     there = standing_at(records, lags, t, x, closed.names, closed.n_past)
-    future = future_of(x, closed.names, closed.n_past, closed.horizon)
+    future = future_of(there, x, closed.names, closed.n_past, closed.horizon)
     found = ahead(there, closed.horizon, closed.levels, future)
     out = {"mean": found.mean, "variance": found.variance}
     return out | ({"lo": found.lo, "hi": found.hi} if closed.levels else {})
@@ -113,8 +113,10 @@ def _history(closed: Closed, records: Records, x: F64) -> F64:
     w = np.take_along_axis(levels, at, axis=1)
     regression = (records.form == Form.REGRESSION)[:, None]
     if regression.any():
-        before = replace(records, nobs=(records.nobs - closed.n_lags).astype(np.int32))
-        before = replace(before, beta=np.zeros_like(records.beta))  # any finite past will do
+        before = replace(  # without regressors: any finite past will do
+            records, nobs=(records.nobs - closed.n_lags).astype(np.int32), exog=(),
+            beta=np.zeros((records.n_series, 0)), exog_tail=np.zeros((records.n_series, 0, 0)),
+        )  # fmt: skip
         m = deterministic_path(before, closed.n_lags, {})[:, ::-1]
         w = np.where(regression, w + m, w)
     return np.array(to_units(records, w))

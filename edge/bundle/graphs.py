@@ -12,6 +12,8 @@ from edge.bundle.order import Order
 from edge.bundle.schema import Layout
 from edge.bundle.source import Source
 from edge.fleet import Fleet
+from edge.graph.model import forecast_model
+from edge.graph.plain import signature
 from edge.graph.step import step_model
 from edge.quantize import Quantized, quantize
 from forecast.models.assemble import take
@@ -60,4 +62,30 @@ def build(found: Source, order: Order, progress: Progress) -> Graphs:
 
 
 def _closed(found: Source, order: Order, progress: Progress) -> ClosedForm:
-    raise NotImplementedError
+    rows = np.flatnonzero(found.fleet.stateless).astype(np.int64)
+    records = take(found.records, rows)
+    fleet = Fleet.of(records)  # as wide as its own series are
+    fleet.__dict__["names"] = found.fleet.names  # the files of a bundle share the columns of `x`
+    codes = _codes(fleet, order, progress)
+    data = forecast_model(fleet, order.horizon, order.levels, order.profile, codes)
+    if codes is not None:  # the file has its own order, and models that are decoded
+        rows, fleet = rows[codes.order], fleet.take(codes.order)
+        records = decoded(take(records, codes.order), fleet, codes.phi, codes.seasonal_phi)
+    how = signature(fleet)
+    asked = Closed(records, how.names, how.n_lags, how.n_past, how.needs_t, order.horizon, order.levels)
+    # A file of one series, and the fastest form, hold float64.
+    bits = np.full(len(rows), 64) if codes is None else codes.bits.astype(np.int64)
+    rise = np.zeros(len(rows)) if codes is None else codes.rise
+    layout = Layout(rows, how.n_lags, how.n_past, how.needs_t)
+    return ClosedForm(data, fleet, asked, rows, bits, rise, layout)
+
+
+def _codes(fleet: Fleet, order: Order, progress: Progress) -> Quantized | None:
+    """Return the codes of the fleet's coefficients; None where the file has them as they are."""
+    if order.profile == "latency" or fleet.n == 1:
+        return None
+
+    def tell(done: int, total: int) -> None:
+        progress("quantize", done, total)
+
+    return quantize(fleet, horizon=order.horizon, progress=tell)

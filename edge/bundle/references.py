@@ -73,7 +73,7 @@ def standing_at(records: Records, lags: F64, t: I64, x: F64, names: Sequence[str
     before = replace(
         records, nobs=(t - width).astype(np.int32), exog_tail=_tail(records, x, names, n_past - width)
     )
-    past = _columns(x, names, n_past - width, width)
+    past = future_of(records, x, names, n_past - width, width)
     regression = (records.form == Form.REGRESSION)[:, None]
     m = deterministic_path(before, width, past)[:, ::-1]
     levels = np.where(regression, w - m, w)
@@ -83,9 +83,15 @@ def standing_at(records: Records, lags: F64, t: I64, x: F64, names: Sequence[str
     )  # fmt: skip
 
 
-def future_of(x: F64, names: Sequence[str], n_past: int, h: int) -> dict[str, F64]:
-    """Return the rows of `x` after the origin by name, (n, h) each; what the library computes is left out."""
-    return _columns(x, names, n_past, h)
+def future_of(records: Records, x: F64, names: Sequence[str], first: int, count: int) -> dict[str, F64]:
+    """Return rows first..first + count of `x` by name, (n, count) each; rows before the first are zero.
+
+    What the library computes is left out; a regressor that no series uses is no column of `x`, and 0 here.
+    """
+    rows = _padded(x, first)[:, max(first, 0) : max(first, 0) + count]
+    asked = dict.fromkeys(term.name for term in records.exog if not is_computed(term.name))
+    none = np.zeros(rows.shape[:2])
+    return {name: rows[:, :, list(names).index(name)] if name in names else none for name in asked}
 
 
 def transformed(records: Records, y: F64) -> F64:
@@ -93,12 +99,6 @@ def transformed(records: Records, y: F64) -> F64:
     w = y / records.scale[:, None]
     log = (records.transform == Transform.LOG)[:, None]
     return np.where(log, np.log(np.where(log & (w > 0), w, np.nan)), w)
-
-
-def _columns(x: F64, names: Sequence[str], first: int, count: int) -> dict[str, F64]:
-    """Rows first..first + count of every column by name; rows before the first are zero."""
-    rows = _padded(x, first)[:, max(first, 0) : max(first, 0) + count]
-    return {name: rows[:, :, k] for k, name in enumerate(names) if not is_computed(name)}
 
 
 def _tail(records: Records, x: F64, names: Sequence[str], origin: int) -> F64:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.references import Ahead, ahead
+from edge.bundle.references import Ahead, ahead, future_of
 from edge.bundle.states import States
 from edge.fleet import Fleet
 from forecast.models.assemble import lagged_names, take
@@ -132,6 +132,7 @@ def _full(states: States, rows: I64) -> F64:
 class _Columns:
     """Regressors of all times about the ticks: (B, past + TICKS + horizon, K)."""
 
+    records: Records
     names: tuple[str, ...]
     values: F64
     past: int
@@ -148,7 +149,7 @@ class _Columns:
         for k, name in enumerate(fleet.names):
             if is_computed(name):
                 values[:, :, k] = computed_values(name, records.freq, records.start[:, None], at)
-        return _Columns(fleet.names, values, past, horizon)
+        return _Columns(records, fleet.names, values, past, horizon)
 
     def window(self, k: int) -> F64:
         """(B, past + 1 + horizon, K) `x` of tick k."""
@@ -156,14 +157,12 @@ class _Columns:
 
     def at(self, k: int) -> list[dict[str, float]]:
         """Return the regressors of tick k by name, one mapping a series."""
-        rows = self.values[:, self.past + k]
-        return [
-            {name: float(row[j]) for j, name in enumerate(self.names) if not is_computed(name)}
-            for row in rows
-        ]
+        rows = self._named(self.past + k, 1)
+        return [{name: float(value[i, 0]) for name, value in rows.items()} for i in range(len(self.values))]
 
     def future(self, k: int) -> dict[str, F64]:
         """Return the (B, horizon) regressors after tick k by name."""
-        first = self.past + k + 1
-        rows = self.values[:, first : first + self.horizon]
-        return {name: rows[:, :, j] for j, name in enumerate(self.names) if not is_computed(name)}
+        return self._named(self.past + k + 1, self.horizon)
+
+    def _named(self, first: int, count: int) -> dict[str, F64]:
+        return future_of(self.records, self.values, self.names, first, count)
