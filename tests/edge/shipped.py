@@ -77,7 +77,7 @@ def _values() -> F64:
     y = rng.normal(size=(len(IDS), HOURS + TICKS))
     for t in range(1, y.shape[1]):
         y[:, t] += 0.7 * y[:, t - 1]
-    y += 20.0 + 2.0 * (_times(y.shape[1]).dayofweek == 6)
+    y += 20.0 + 2.0 * (_times(y.shape[1]).day_of_week == 6)
     y[-1, HOURS - UNKNOWN : HOURS] = np.nan
     y[:, HOURS + MISSING] = np.nan
     return y

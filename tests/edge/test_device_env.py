@@ -93,10 +93,12 @@ def test_a_changed_archive_is_refused_in_one_line(machine, shipped, tmp_path):
     data = bytearray(shipped.archive.read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / "bad.edge.zip").write_bytes(data)
-    done = machine.run("install", tmp_path / "bad.edge.zip", "--root", machine.root)
+    root = tmp_path / "root"
+    done = machine.run("install", tmp_path / "bad.edge.zip", "--root", root, "--keys", shipped.keys)
     assert done.returncode == 1
     assert done.stderr.startswith("forecast-edge install: ")
     assert len(done.stderr.splitlines()) == 1
+    assert machine.run("status", "--root", root).stdout.startswith("current: none")
     (status,) = machine.ask("status", "--root", machine.root, "--json")
     assert status["current"]["ok"]
 
