@@ -84,9 +84,9 @@ def _scale(tables: Tables, scale: F32) -> Value:
     return tables.graph.cast(_every(tables, scale[:, None]), DOUBLE)
 
 
-def _every(tables: Tables, array: NDArray[Any]) -> Value:
+def _every(tables: Tables, array: NDArray[Any], name: str | None = None) -> Value:
     """Return the rows of the batch, even where all series have the same: a row each."""
-    stored = tables.graph.constant(array)
+    stored = tables.graph.constant(array, name)
     return stored if tables.index is None else tables.graph.add("Gather", stored, tables.index, axis=0)
 
 
@@ -156,5 +156,5 @@ def _unpacked(graph: Graph, pairs: Value, p: int) -> Value:
 
 
 def plain_coefficients(tables: Tables, phi: F64, name: str) -> Value:
-    """Return (B, p) or (1, p) coefficients that are stored as they are, in a table called `name`."""
-    return tables.rows(phi, np.float64, name)
+    """Return (B, p) coefficients that are stored as they are, in a table called `name`."""
+    return _every(tables, phi, name)

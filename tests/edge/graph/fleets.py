@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime as ort
 
+from edge.fleet import Fleet
 from edge.graph.plain import signature
+from edge.quantize.codec import MOST, decode
+from edge.quantize.quantized import Quantized
 from forecast.models.assemble import take
 from forecast.models.records import ExogTerm
 from tests.oracles import edge_graphs, roots
@@ -93,7 +98,46 @@ def answers(records, fleet, index, feed, horizon, levels=()):
     return [np.array(column) for column in zip(*found, strict=True)][: 4 if levels else 2]
 
 
-def gap(got, expected, variance, log, scale):
-    """Largest difference over max(|mean|, sd), sd in units of y where that has one."""
+def gap(got, expected, variance, log, scale, allowed=1.0):
+    """Largest difference over max(|mean|, sd) and over `allowed`; sd in units of y where that has one."""
     sd = np.where(log[:, None], 0.0, np.sqrt(variance) * scale[:, None])
-    return float((np.abs(got - expected) / np.maximum(np.abs(expected), sd)).max())
+    return float((np.abs(got - expected) / np.maximum(np.abs(expected), sd) / allowed).max())
+
+
+def coded(records, seed=0, n16=None, n4=None):
+    """Codes for the AR factors of `records`, made by rounding alone, in classes of any size."""
+    fleet = Fleet.of(records)
+    rng = np.random.default_rng(seed)
+    n = fleet.n
+    n16 = n // 3 if n16 is None else n16
+    n4 = n // 3 if n4 is None else n4
+    bits = np.repeat([16, 8, 4], [n16, n - n16 - n4, n4]).astype(np.uint8)
+    most = np.array([MOST[b] for b in bits.tolist()])
+    order = rng.permutation(n)
+    codes, scale = _rounded(fleet.parcor[order], most)
+    seasonal_codes, seasonal_scale = _rounded(fleet.seasonal_parcor[order], most)
+    zeros = np.zeros(n)
+    return Quantized(
+        order, codes, scale, seasonal_codes, seasonal_scale, decode(codes, scale),
+        decode(seasonal_codes, seasonal_scale), bits, zeros, zeros, zeros, np.zeros(n, dtype=np.int64), 24,
+    )  # fmt: skip
+
+
+def _rounded(parcor, most):
+    angle = np.arcsin(parcor)
+    scale = (np.abs(angle).max(axis=1, initial=0.0) / most).astype(np.float32)
+    scale = np.where(scale > 0, np.nextafter(scale, np.float32(0)), np.float32(1))
+    codes = np.clip(np.round(angle / scale[:, None]), -most[:, None], most[:, None])
+    return codes.astype(np.int16), scale.astype(np.float32)
+
+
+def as_decoded(records, codes):
+    """The records that a coded file stands for: other coefficients; a mean stays, else the constant."""
+    some = take(records, codes.order)
+    fleet = Fleet.of(some)
+    gain = (1 - codes.phi.sum(axis=1)) * (1 - codes.seasonal_phi.sum(axis=1))
+    const = np.where(fleet.mean != 0, fleet.mean * gain, some.const)
+    phi, seasonal = np.zeros_like(some.phi), np.zeros_like(some.seasonal_phi)
+    phi[:, : codes.phi.shape[1]] = codes.phi
+    seasonal[:, : codes.seasonal_phi.shape[1]] = codes.seasonal_phi
+    return replace(some, phi=phi, seasonal_phi=seasonal, const=const)
