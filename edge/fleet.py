@@ -233,7 +233,7 @@ def _parcor(ids: list[str], phi: F64, p: I64) -> F64:
     coef, n = _cut(phi, p), len(p)
     out, margin = np.zeros(coef.shape), np.empty(n)
     step_down_rows(np.ascontiguousarray(coef), p, out, margin, 0, n)
-    unstable: Bool = ~(margin > 0)
+    unstable = np.asarray(~(margin > 0))
     if unstable.any():
         raise InputError(f"the AR part is not stationary: series {_some(ids, unstable)}; fit again")
     return np.where(np.arange(coef.shape[1]) < p[:, None], out, 0.0)
@@ -241,7 +241,7 @@ def _parcor(ids: list[str], phi: F64, p: I64) -> F64:
 
 def _check_levels(fleet: Fleet, need: I64) -> None:
     used = np.arange(fleet.levels.shape[1]) < need[:, None]
-    lost: Bool = (~np.isfinite(fleet.levels) & used).any(axis=1)
+    lost = np.asarray((~np.isfinite(fleet.levels) & used).any(axis=1))
     if lost.any():
         raise InputError(
             f"no level to forecast from: series {_some(fleet.ids, lost)}; leave them out, or give them data"

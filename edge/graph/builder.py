@@ -84,7 +84,9 @@ class Graph:
         self._constants.setdefault(key, value)
         return value
 
-    def add(self, op: str, *inputs: Value, name: str | None = None, **attributes: int) -> Value:
+    def add(
+        self, op: str, *inputs: Value, name: str | None = None, **attributes: int | Sequence[int]
+    ) -> Value:
         """Add a node with one output and return it; `name` fixes its name, for readers that look for it."""
         return self._node(op, inputs, [self._fresh() if name is None else self._take(name)], attributes)[0]
 
@@ -168,7 +170,11 @@ class Graph:
             raise GraphError(f"graph {self.name!r}: nothing uses {idle[:5]}; do not make it")
 
     def _node(
-        self, op: str, inputs: Sequence[Value], outputs: list[Value], attributes: Mapping[str, int]
+        self,
+        op: str,
+        inputs: Sequence[Value],
+        outputs: list[Value],
+        attributes: Mapping[str, int | Sequence[int]],
     ) -> list[Value]:
         if op not in ALLOWED:
             raise GraphError(f"operator {op!r} is not on the list of those that every device has")

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from edge.graph.builder import DOUBLE, Graph, Value
 from edge.graph.tables import Tables
 from edge.quantize.codec import F32, I16, split
-from forecast.types import F64
+from forecast.types import F64, U8
 
 
 def lag_coefficients(
@@ -58,8 +58,8 @@ def seasonal_coefficients(tables: Tables, codes: I16, scale: F32, name: str) -> 
         last = graph.slice(k, m, m + 1, axis=1)
         mirrored = a if m == 1 else graph.slice(a, -1, -(P + 1), axis=1, step=-1)
         inner = graph.add("Sub", a, graph.add("Mul", last, mirrored))
-        a = graph.add("Concat", inner, last, axis=1, **({"name": name} if m == P - 1 else {}))
-    return a if P > 1 else graph.add("Reshape", k, graph.ints([-1, 1]), name=name)
+        a = graph.add("Concat", inner, last, axis=1)
+    return graph.add("Reshape", a, graph.ints([-1, P]), name=name)
 
 
 def step_up(graph: Graph, parcor: Value, p: int) -> Value:
@@ -72,12 +72,12 @@ def step_up(graph: Graph, parcor: Value, p: int) -> Value:
     return a
 
 
-def packed(codes: I16) -> np.ndarray[tuple[int, int], np.dtype[np.uint8]]:
+def packed(codes: I16) -> U8:
     """(n, ceil(p / 2)) bytes of codes of 4 bits."""
     half = (codes.shape[1] + 1) // 2
     shifted = np.zeros((len(codes), 2 * half), dtype=np.int16)
     shifted[:, : codes.shape[1]] = codes + 8
-    return (shifted[:, :half] + 16 * shifted[:, half:]).astype(np.uint8)
+    return np.asarray(shifted[:, :half] + 16 * shifted[:, half:], dtype=np.uint8)
 
 
 def _scale(tables: Tables, scale: F32) -> Value:

@@ -49,9 +49,10 @@ def forecast_model(
     Notes
     -----
     Inputs: `index` int64 (B,) unless there is one series; `lags` (B, n_lags) newest first; `t` int64 (B,)
-    and `x` (B, n_past + H, names) where `signature` says so. Outputs: `mean` (B, H), units of y; `variance` (B, H),
-    of innovations alone, calibrated, units of w squared; `lo`, `hi` (B, levels, H), units of y. Tensors `phi`
-    (series, p) and, where there is one, `seasonal_phi`, hold what the file makes of the coefficients.
+    and `x` (B, n_past + H, names) where `signature` says so. Outputs: `mean` (B, H), units of y; `variance`
+    (B, H), of innovations alone, calibrated, units of w squared; `lo`, `hi` (B, levels, H), units of y.
+    Tensors `phi` (series, p) and, where there is one, `seasonal_phi`, hold what the file makes of the
+    coefficients.
 
     Raises
     ------

@@ -66,7 +66,9 @@ def unrolled_forecast(
     factors = _factors(whole, plain, form)
     ratio = _growth(tables, whole, plain, form, factors, horizon)
     if form.folded:
-        factors = Factors(_gathered(tables, factors.phi), _gathered(tables, factors.seasonal_phi), factors.p)
+        seasonal = factors.seasonal_phi
+        seasonal = None if seasonal is None else _gathered(tables, seasonal)
+        factors = Factors(_gathered(tables, factors.phi), seasonal, factors.p)
     mean = _mean(tables, plain, form, factors, inputs, w, horizon)
     return mean, _variance(tables, plain, form, ratio, mean)
 
@@ -91,11 +93,9 @@ def _factors(tables: Tables, plain: Plain, form: Form) -> Factors:
     return Factors(coefficients, seasonal_phi, p)
 
 
-def _gathered(tables: Tables, coefficients: Value | None) -> Value | None:
-    """Return the rows of the batch, of coefficients of all series."""
-    if coefficients is None or tables.index is None:
-        return coefficients
-    return tables.graph.add("Gather", coefficients, tables.index, axis=0)
+def _gathered(tables: Tables, table: Value) -> Value:
+    """Return the rows of the batch, of a table of all series."""
+    return table if tables.index is None else tables.graph.add("Gather", table, tables.index, axis=0)
 
 
 def _mean(
@@ -155,7 +155,7 @@ def _growth(tables: Tables, whole: Tables, plain: Plain, form: Form, factors: Fa
     for stage in reversed(stages):
         psi = undo(whole, stage, psi, None, horizon)
     ratio_value = growth(whole.graph, psi)
-    return _gathered(tables, ratio_value) or ratio_value if form.folded else ratio_value
+    return _gathered(tables, ratio_value) if form.folded else ratio_value
 
 
 def _variance(tables: Tables, plain: Plain, form: Form, ratio: Value, mean: Value) -> Value:
