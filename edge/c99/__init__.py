@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.c99.emit import emit
-from edge.c99.example import example
+from edge.c99.header import emit
+from edge.c99.program import example
 
 __all__ = ["emit", "example"]

@@ -10,6 +10,8 @@ from forecast.types import F64
 # Room that a header leaves for values larger than those that the model has seen last.
 _ROOM = 8.0
 _SIGMAS = 6.0
+# Its exponential is the end of float64: no promise at all.
+_LARGEST_LOG = 709.0
 
 
 def limits(eq: Equations) -> F64:
@@ -57,5 +59,5 @@ def path_size(eq: Equations, limit: F64, weights: F64, psi: F64) -> F64:
 def share(eq: Equations, error: F64, limit: F64, unit: float) -> float:
     """Return the largest error as a share: of the limit, or of y itself under a logarithm."""
     # log and exp are within two units of their value; what they are given counts in `rounding`.
-    relative = np.where(eq.fleet.log, np.expm1(np.minimum(error, 1.0)) + 4.0 * unit, error / limit)
+    relative = np.where(eq.fleet.log, np.expm1(np.minimum(error, _LARGEST_LOG)) + 4.0 * unit, error / limit)
     return float(relative.max(initial=0.0))

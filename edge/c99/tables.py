@@ -15,6 +15,8 @@ from forecast.types import F64
 # Relative precision of one operation.
 _FLOAT, _DOUBLE = 2.0**-24, 2.0**-53
 _FLOAT_RANGE = (1e-30, 1e30)
+# Above this bound (which is wide: what happens is a tenth of it, or less) a float forecast says too little.
+_WORST_FLOAT = 1e-2
 
 
 def macros(eq: Equations, up: str, made: FixedPoint | str) -> str:
@@ -136,7 +138,10 @@ def _tail(eq: Equations) -> F64:
 
 
 def float_is_enough(eq: Equations) -> bool:
-    """Whether every constant and the values themselves lie well inside the range of a float."""
+    """Whether constants and values lie well inside the range of a float, and its rounding is no trouble."""
+    limit = limits(eq)
+    if share(eq, rounding(eq, limit, _FLOAT), limit, _FLOAT) > _WORST_FLOAT:
+        return False
     low, high = _FLOAT_RANGE
     numbers = np.concatenate([np.abs(x).ravel() for x in (eq.a, eq.b, eq.mean, eq.variance, limits(eq))])
     if not eq.fleet.log.all():

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge.c99.code import fill
-from edge.c99.emit import read, stateless
+from edge.c99.header import read, stateless
 from edge.c99.equations import Equations
 from edge.c99.fixedpoint import fixed_point
 from edge.c99.literals import identifier
