@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli import options
-from pipelines.cli.output import LOG_FORMAT, tell
+from pipelines.cli.output import tell
 from pipelines.cli.show import records, show_json
 
 if TYPE_CHECKING:
@@ -91,11 +91,10 @@ def command(
 
 
 def _export(wanted: Wanted, settings: Settings, track: bool) -> Done:
-    from pipelines.cli.progress import showing
+    from pipelines.cli.progress import showing_bars
     from pipelines.export.bundling import export_bundle
 
-    lines = click.get_current_context().meta.get(LOG_FORMAT) == "json"
-    with _ready(settings, track) as log_bundle, showing(lines) as stages:
+    with _ready(settings, track) as log_bundle, showing_bars() as stages:
         return export_bundle(wanted, settings, log_bundle, _shown(stages))
 
 
@@ -127,9 +126,9 @@ def _shown(stages: Stages) -> Progress:
         if stage not in seen:
             stages.stage(stage, total)
             seen[stage] = 0
-        for _ in range(done - seen[stage]):
+        for _ in range(min(done, total) - seen[stage]):
             stages.step()
-        seen[stage] = max(done, seen[stage])
+            seen[stage] += 1
 
     return tell_stage
 
