@@ -12,6 +12,7 @@ from edge.quantize.codec import F32, MOST, bound
 from edge.quantize.factors import Factors
 from edge.quantize.loss import Target
 from edge.quantize.plane import both_ends, move_pairs
+from edge.quantize.reduction import nearest_plane_reduced
 from forecast.types import F64, I64
 
 
@@ -25,19 +26,23 @@ class Effort:
     """Codes by which the largest angle moves from one scale to the next."""
     judged: int
     """Codes of the smallest quadratic loss whose true loss is computed."""
-    moves: bool
+    moves: bool = False
     """Whether pairs of codes are moved as well."""
+    reduced: bool = False
+    """Whether to round in a reduced basis; not for models of two factors, whose scales are two."""
 
 
 # The largest angle may take 127.25, 127, ..., 95.5 steps of 8 bits. Whole numbers are among them: models near
 # a unit root want their largest angle exact. Wider steps cost more than another draw gains.
-FIRST: Final = Effort(trials=128, stride=0.25, judged=6, moves=False)
+FIRST: Final = Effort(trials=128, stride=0.25, judged=6)
 # For the few that fail the guard at first: six times as many draws, and moves.
 SECOND: Final = Effort(trials=512, stride=1 / 16, judged=24, moves=True)
+# For those that fail still, a tenth to a half of which pass.
+THIRD: Final = Effort(trials=512, stride=1 / 16, judged=24, reduced=True)
 # At 4 bits the largest angle may take 7.25 ... 3.25 steps.
 COARSE: Final = Effort(trials=64, stride=1 / 16, judged=12, moves=True)
 # At 16 bits rounding is enough; a few draws are free.
-FINE: Final = Effort(trials=4, stride=0.25, judged=4, moves=False)
+FINE: Final = Effort(trials=4, stride=0.25, judged=4)
 
 # The seasonal scale of trial i is that of trial (i * this) mod trials: both are tried evenly.
 _GOLDEN: Final = 0.6180339887498949
@@ -91,7 +96,7 @@ class Block:
         """
         scales = self._scales(self._shifts(effort), bits)
         steps = self._steps(scales)
-        codes, loss = both_ends(self.curvature, self.factors.theta, steps, bound(steps, bits))
+        codes, loss = self._rounded(steps, bound(steps, bits), effort.reduced)
         near = np.flatnonzero(loss.min(axis=1) <= limit)
         codes, trial = _smallest(codes[near], loss[near], min(effort.judged, loss.shape[1]))
         scales = np.take_along_axis(scales[near], trial[:, :, None] % effort.trials, axis=1)
@@ -104,6 +109,17 @@ class Block:
             codes = self._moved(codes, self._steps(scales), bits)
         found, plain = self._judge(codes, scales), self.nearest(bits)
         return better(found, plain)
+
+    def _rounded(self, steps: F64, most: F64, reduced: bool) -> tuple[F64, F64]:
+        theta = self.factors.theta
+        if reduced and self.one_factor:
+            return nearest_plane_reduced(self.curvature, theta, steps[:, :, 0], most[:, :, 0])
+        return both_ends(self.curvature, theta, steps, most)
+
+    @property
+    def one_factor(self) -> bool:
+        """Whether all angles have the same scale."""
+        return 0 in self._widths()
 
     def _shifts(self, effort: Effort) -> F64:
         """Return (T, 2) by how many codes less than the most each factor's largest angle is reached."""

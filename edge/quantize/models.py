@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.quantize.block import COARSE, FINE, FIRST, SECOND, Block, Coded, Effort, better
+from edge.quantize.block import COARSE, FINE, FIRST, SECOND, THIRD, Block, Coded, Effort
 from edge.quantize.loss import summation
 from forecast.errors import InputError
-from forecast.types import F64, I64, U8
+from forecast.types import F64, I64, U8, Bool
 
 Progress = Callable[[int, int], None]
 """Called with the number of series that are done, and of all."""
@@ -22,7 +22,12 @@ MAX_RISE: Final = 2e-4
 
 HORIZON: Final = 24
 
-_LADDER: Final[dict[int, tuple[Effort, ...]]] = {4: (COARSE,), 8: (FIRST, SECOND), 16: (FINE,)}
+_LADDER: Final[dict[int, tuple[Effort, ...]]] = {4: (COARSE,), 8: (FIRST, SECOND, THIRD), 16: (FINE,)}
+
+Rungs: TypeAlias = list[tuple[int, Effort]]
+
+# The last rung that is tried block by block; those after it are for the few that fail here.
+_COMMON: Final = (8, FIRST)
 
 # Where the curvature says so many times the guard, the true rise is not computed: at 4 bits the two differ,
 # but not by that.
@@ -30,6 +35,31 @@ _HOPELESS: Final = 8.0
 
 # Memory of one block, bytes; what it needs a series follows from the shape. Larger blocks are no faster.
 _BLOCK_BYTES: Final = 48e6
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What models have in common that are coded together."""
+
+    p: int
+    P: int
+    s: int
+    d: int
+    D: int
+
+    @property
+    def size(self) -> int:
+        """Angles of one model."""
+        return self.p + self.P
+
+    def rows_at_once(self, horizon: int, effort: Effort) -> int:
+        """Return how many models keep to the memory of one block."""
+        m, L = self.size, self.p + self.s * self.P
+        judged = effort.judged * (2 if effort.moves else 1)
+        curvature, root = 3 * m * horizon * L, 2 * L * L + m * m
+        trials, judging = 12 * effort.trials * m, 2 * judged * horizon * L
+        numbers = 1 + root + max(curvature, trials, judging, 8 * m * m)
+        return max(1, int(_BLOCK_BYTES / 8 / numbers))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,79 +122,65 @@ def code(
     out = CodedModels(
         np.zeros(models.parcor.shape, np.int64), np.zeros(n, np.float32),
         np.zeros(models.seasonal_parcor.shape, np.int64), np.zeros(n, np.float32),
-        np.full(n, ladder[0], np.uint8), np.zeros(n),
+        np.full(n, ladder[0], np.uint8), np.where(models.p + models.P > 0, np.inf, 0.0),
     )  # fmt: skip
+    rungs = [(bits, effort) for bits in ladder for effort in _LADDER[bits]]
+    common = next((i + 1 for i, rung in enumerate(rungs) if rung == _COMMON), len(rungs))
     done = 0
     for rows, shape in _shapes(models):
-        p, P, s, d, D = shape
-        if p + P:
-            size = max(1, int(_BLOCK_BYTES / _bytes_a_row(p, P, s, horizon, FIRST)))
-            undo = summation(d, D, s, horizon)
-            for some in _chunks(rows, size):
-                block = Block.of(models.parcor[some, :p], models.seasonal_parcor[some, :P], s, horizon, undo)
-                coded, bits = _climb(block, ladder, max_rise, horizon)
-                _store(out, some, coded, bits, p, P)
-                if progress is not None:
-                    progress(done + len(some), n)
-                done += len(some)
-        else:
-            done += len(rows)
-    if progress is not None and done:
-        progress(n, n)
+        at_once = shape.rows_at_once(horizon, FIRST)
+        for some in _chunks(rows, at_once):
+            _climb(models, out, some, rungs[:common], shape, max_rise, horizon)
+            done += len(some)
+            if progress is not None:
+                progress(done, n)
+        # The later rungs are for the few that fail, of all blocks together.
+        for some in _chunks(rows[out.rise[rows] > max_rise], at_once):
+            _climb(models, out, some, rungs[common:], shape, max_rise, horizon)
     return out
 
 
-def _climb(block: Block, ladder: tuple[int, ...], max_rise: float, horizon: int) -> tuple[Coded, U8]:
-    """Code one block: each step of the ladder sees what failed before."""
-    n, m = block.factors.theta.shape
-    kept = Coded(np.zeros((n, m), np.int64), np.zeros((n, 2), np.float32), np.full(n, np.inf))
-    bits = np.full(n, ladder[0], np.uint8)
-    for width in ladder:
-        limit = max_rise * _HOPELESS if width == 4 and width != ladder[-1] else np.inf
-        for effort in _LADDER[width]:
-            failed = np.flatnonzero(~(kept.rise <= max_rise))
-            for some in _chunks(failed, _rows_at_once(block, horizon, effort)):
-                found = block.take(some).search(width, effort, limit)
-                # Codes of fewer bits are codes of more bits as well.
-                before = Coded(kept.codes[some], kept.scales[some], kept.rise[some])
-                found = better(found, before)
-                kept.codes[some], kept.scales[some], kept.rise[some] = found.codes, found.scales, found.rise
-                bits[some] = width
-    return kept, bits
+def _climb(
+    models: Models, out: CodedModels, rows: I64, rungs: Rungs, shape: Shape, max_rise: float, horizon: int
+) -> None:
+    """Code one block: each rung sees what failed before."""
+    if not (rungs and shape.size):
+        return
+    undo = summation(shape.d, shape.D, shape.s, horizon)
+    first, last = models.parcor[rows, : shape.p], models.seasonal_parcor[rows, : shape.P]
+    block = Block.of(first, last, shape.s, horizon, undo)
+    for bits, effort in rungs:
+        if effort.reduced and not block.one_factor:
+            continue
+        limit = max_rise * _HOPELESS if bits == 4 and len(rungs) > 1 else np.inf
+        failed = np.flatnonzero(out.rise[rows] > max_rise)
+        for some in _chunks(failed, shape.rows_at_once(horizon, effort)):
+            at = rows[some]
+            found = block.take(some).search(bits, effort, limit)
+            # What was found with fewer bits counts as well: its codes are codes of more bits, too.
+            _store(out, at, found, shape, found.rise <= out.rise[at])
+            out.bits[at] = bits
 
 
-def _store(out: CodedModels, rows: I64, coded: Coded, bits: U8, p: int, P: int) -> None:
-    out.codes[rows, :p], out.seasonal_codes[rows, :P] = coded.codes[:, :p], coded.codes[:, p:]
-    out.scale[rows], out.seasonal_scale[rows] = coded.scales[:, 0], coded.scales[:, 1]
-    out.bits[rows], out.rise[rows] = bits, coded.rise
+def _store(out: CodedModels, rows: I64, found: Coded, shape: Shape, wins: Bool) -> None:
+    at = rows[wins]
+    out.codes[at, : shape.p] = found.codes[wins, : shape.p]
+    out.seasonal_codes[at, : shape.P] = found.codes[wins, shape.p :]
+    out.scale[at], out.seasonal_scale[at] = found.scales[wins, 0], found.scales[wins, 1]
+    out.rise[at] = found.rise[wins]
 
 
-def _shapes(models: Models) -> Iterator[tuple[I64, tuple[int, ...]]]:
-    """Yield the positions of the series of each shape, and the shape p, P, s, d, D."""
+def _shapes(models: Models) -> Iterator[tuple[I64, Shape]]:
+    """Yield the positions of the series of each shape, and the shape."""
     season = np.where((models.P > 0) | (models.D > 0), models.s, 1)
-    shapes, which = np.unique(
-        np.column_stack([models.p, models.P, season, models.d, models.D]), axis=0, return_inverse=True
-    )
+    columns = np.column_stack([models.p, models.P, season, models.d, models.D])
+    shapes, which = np.unique(columns, axis=0, return_inverse=True)
     order = np.argsort(which, kind="stable")
     ends = np.cumsum(np.bincount(which, minlength=len(shapes)))
     for shape, rows in zip(shapes.tolist(), np.split(order, ends[:-1]), strict=True):
-        yield rows, tuple(shape)
+        yield rows, Shape(*shape)
 
 
 def _chunks(rows: I64, size: int) -> Iterator[I64]:
     for first in range(0, len(rows), size):
         yield rows[first : first + size]
-
-
-def _rows_at_once(block: Block, horizon: int, effort: Effort) -> int:
-    factors = block.factors
-    p, m = factors.p, factors.theta.shape[1]
-    return max(1, int(_BLOCK_BYTES / _bytes_a_row(p, m - p, factors.s, horizon, effort)))
-
-
-def _bytes_a_row(p: int, P: int, s: int, horizon: int, effort: Effort) -> float:
-    m, L = p + P, p + s * P
-    judged = effort.judged * (2 if effort.moves else 1)
-    curvature, root = 3 * m * horizon * L, 2 * L * L + m * m
-    trials, judging = 12 * effort.trials * m, 2 * judged * horizon * L
-    return 8.0 * (root + max(curvature, trials, judging, 8 * m * m))
