@@ -73,6 +73,9 @@ MODELS = {
                          "levels": [1.0]},
     "waves": {"phi": [0.6], "beta": [[2.0, -1.0]], "levels": [1.0],
               "exog": (ExogTerm("fourier(7,sin,2)"), ExogTerm("fourier(7,cos,1)"))},
+    "calendar": {"phi": [0.6], "beta": [[2.0, -1.0, 0.5, 0.3]], "levels": [1.0], "freq": Freq("h"),
+                 "exog": (ExogTerm("calendar(hour,3)"), A, ExogTerm("calendar(month,2)"),
+                          ExogTerm("fourier(24,cos,2)"))},
     "no variance": {"phi": [0.5, 0.1], "theta": [0.3], "levels": [3.0, 1.0], "innovations": [0.2],
                     "sigma2": 0.0},
     "no variance, ar": {"phi": [0.5, 0.1], "levels": [3.0, 1.0], "sigma2": 0.0},
@@ -174,6 +177,16 @@ def test_every_model_gives_what_dense_matrices_give(name):
         assert got["imputed"][0] == pytest.approx(float(want["imputed"]), rel=1e-12, abs=1e-12)
         assert got["z"][0] == pytest.approx(float(want["z"]), rel=1e-11, abs=1e-11, nan_ok=True)
         mean, cov, t = want["state"], want["cov"], t + 1
+
+
+def test_a_season_of_a_week_of_hours():
+    fields = {"phi": [0.5], "theta": [0.4], "seasonal_phi": [0.3], "seasonal_theta": [-0.6], "D": 1}
+    levels = np.random.default_rng(0).normal(size=(1, 337))
+    records = make_records(1, **fields, season_length=168, levels=levels, innovations=np.zeros((1, 169)))
+    found, device, library = worst(records, values(records, 8, 3, missing=0.3))
+    assert max(found.values()) < TOLERANCE
+    assert_states_agree(device, library)
+    assert len(device.bytes) < 10_000  # a dense transition would have 2 MB
 
 
 def test_a_tick_by_hand():
