@@ -141,4 +141,5 @@ def _math(eq: Equations) -> str:
 def _range_check(eq: Equations, up: str) -> str:
     if float_is_enough(eq):
         return ""
-    return f'#ifndef {up}_DOUBLE\n#error "too large, too small or too coarse for float: define {up}_DOUBLE"\n#endif\n'
+    why = f"too large, too small or too coarse for float: define {up}_DOUBLE"
+    return f'#ifndef {up}_DOUBLE\n#error "{why}"\n#endif\n'

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge.c99.code import fill
-from edge.c99.header import read, stateless
 from edge.c99.equations import Equations
 from edge.c99.fixedpoint import fixed_point
+from edge.c99.header import read, stateless
 from edge.c99.literals import identifier
+from edge.c99.tables import float_is_enough
 from edge.fleet import Fleet
 from forecast.errors import InputError
 
@@ -23,7 +24,7 @@ $usage */
 #include <stdio.h>
 #include <string.h>
 
-#include "$header"
+$double#include "$header"
 
 static int read_reals(${n}_real *out, int count)
 {
@@ -54,6 +55,8 @@ $modes    fprintf(stderr, "usage: %s [$names] < numbers\\n", argv[0]);
     return 2;
 }
 """
+
+_NEEDS_DOUBLE: Final = "#ifndef ${N}_DOUBLE\n#define ${N}_DOUBLE\n#endif\n"
 
 _FORECAST: Final = """\
 static int run_forecast(void)
@@ -159,7 +162,8 @@ def example(
             modes["fixed"] = _FIXED
     parts = _parts(eq)
     return fill(
-        _MAIN, name, header=header.replace("$", "$$"), first=next(iter(modes)), names=" | ".join(modes),
+        _MAIN, name, header=header.replace("$", "$$"), first=next(iter(modes)),
+        double="" if float_is_enough(eq) else _NEEDS_DOUBLE, names=" | ".join(modes),
         link=" -lm" if eq.fleet.log.any() else "", usage=_usage(eq, list(modes)),
         functions="\n".join(_function(text, mode, name, parts) for mode, text in modes.items()),
         modes="".join(fill(_MODE, name, mode=mode) for mode in modes),

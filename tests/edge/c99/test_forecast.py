@@ -1,12 +1,14 @@
 import numpy as np
 import pytest
 
+from edge.c99 import emit, example
 from edge.c99.equations import equations
 from edge.c99.fixedpoint import fixed_point
 from edge.fleet import Fleet
 from forecast.models.forecasting import forecast
+from forecast.models.records import ExogTerm
 from tests.edge.c99.cases import limit_of, random_fleet, values_of
-from tests.edge.c99.compiler import Programs
+from tests.edge.c99.compiler import Programs, build, run
 from tests.oracles.edge_c99 import Series
 from tests.strategies import make_records
 
@@ -188,7 +190,22 @@ def test_missing_numbers_are_refused_and_saturation_is_not_undefined(tmp_path):
 @pytest.mark.slow
 def test_a_value_beyond_float_needs_double(tmp_path):
     fleet = Fleet.of(make_records(1, phi=[0.5], scale=2.0**300, levels=[5.0]))
-    programs = Programs(tmp_path, fleet, 0, H)
-    assert list(programs.programs) == ["DOUBLE"]
-    got, _ = programs.run("DOUBLE", "forecast", [[2.0**302]])
-    np.testing.assert_allclose(got[0], 2.0**302 * 0.5 ** np.arange(1, H + 1), rtol=1e-13)
+    header = emit(fleet, 0, H)
+    assert "#error" in header
+    program = build(tmp_path, header, example(fleet, 0, H))  # the example asks for double by itself
+    got = run(program, "forecast", [[2.0**302]])[0, :H]
+    np.testing.assert_allclose(got, 2.0**302 * 0.5 ** np.arange(1, H + 1), rtol=1e-13)
+
+
+@pytest.mark.slow
+def test_a_regressor_without_coefficient_may_be_missing(tmp_path):
+    terms = (ExogTerm("a", 0), ExogTerm("b", 1))
+    records = make_records(
+        2, phi=[0.5], levels=[1.0], exog=terms, beta=np.array([[2.0, 0.0], [0.0, 3.0]]),
+        exog_tail=np.zeros((2, 1, 1)),
+    )  # fmt: skip
+    fleet = Fleet.of(records)
+    program = build(tmp_path, emit(fleet, [0, 1], 1), example(fleet, [0, 1], 1))
+    nan = np.nan
+    got = run(program, "forecast", [[0, 4.0, nan, nan, 1.0, nan], [1, 4.0, nan, 1.0, nan, nan]])[:, 0]
+    assert got.tolist() == [4.0, 5.0]  # 0.5 * 4 + 2 * 1, 0.5 * 4 + 3 * 1

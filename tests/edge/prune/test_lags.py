@@ -8,6 +8,7 @@ from edge.prune.validation import first_validated
 from forecast.errors import InputError
 from forecast.models.ar import AR, ARX
 from forecast.models.arima import ARIMA
+from forecast.models.assemble import place, take
 from forecast.models.baselines import Naive
 from forecast.models.certificate import certify
 from forecast.models.codec import decode, encode
@@ -128,8 +129,6 @@ def test_forecasts_hardly_move(pruned, records):
 
 
 def test_one_series_is_pruned_as_among_many(pruned, records, panel):
-    from forecast.models.assemble import take
-
     one = prune_lags(take(records, np.array([7])), panel.take(np.array([7])))
     assert kept(one.records, 0) == kept(pruned.records, 7)
     np.testing.assert_allclose(one.records.sigma2, pruned.records.sigma2[7:8], rtol=1e-12)
@@ -317,6 +316,21 @@ def test_a_repaired_series_says_so(panel, monkeypatch):
     assert "poles pulled inside" in found.records.messages[0]
     assert (found.records.max_pole < 0.9999).all()
     assert not found.records.param_cov
+
+
+def test_a_record_of_many_kinds_of_models_keeps_every_other_series(panel):
+    data = panel_of([panel.series(i) for i in range(4)])
+    seasonal = ARIMA(order=(1, 0, 1), seasonal_order=(1, 0, 1), season_length=4).fit(data.take(np.arange(2)))
+    plain = AR(lags=20).fit(data.take(np.arange(2, 4)))
+    records = place([seasonal, plain], [np.array([0, 2]), np.array([1, 3])], 4)
+    found = prune_lags(records, data.take(np.array([0, 2, 1, 3])))
+    assert found.changed.tolist() == [False, True, False, True]
+    for i in (0, 2):
+        assert_row(found.records, records, i)
+    assert flaw(found.records) is None
+    np.testing.assert_allclose(
+        forecast(found.records, 5).mean[::2], forecast(records, 5).mean[::2], rtol=1e-14
+    )
 
 
 def test_a_guard_that_lets_nothing_pass_leaves_everything(records, panel):
