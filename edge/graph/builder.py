@@ -116,6 +116,14 @@ class Graph:
         """Convert to another type."""
         return self.add("Cast", value, to=kind)
 
+    def shield(self, value: Value) -> Value:
+        """Keep a product or quotient with a single number away from the MatMul beside it; return `value`.
+
+        Onnxruntime would take that number into the MatMul as an attribute, which is float32: 1e-8 would be
+        lost of float64. A sum of one stops it.
+        """
+        return self.add("Sum", value)
+
     def model(self, meta: Mapping[str, str] | None = None) -> onnx.ModelProto:
         """Finish.
 

@@ -76,9 +76,10 @@ def through(tables: Tables, rows: Value, matrix: Value) -> Value:
     """(B, H) rows (B, k) times matrices (R, k, H)."""
     graph = tables.graph
     if tables.index is None:  # one matrix for all: made two-dimensional when the file is loaded
-        return graph.add("MatMul", rows, graph.add("Squeeze", matrix, graph.ints([0])))
+        return graph.add("Gemm", rows, graph.add("Squeeze", matrix, graph.ints([0])))
     one = graph.ints([1])
-    return graph.add("Squeeze", graph.add("MatMul", graph.add("Unsqueeze", rows, one), matrix), one)
+    product = graph.add("MatMul", graph.add("Unsqueeze", graph.shield(rows), one), matrix)
+    return graph.shield(graph.add("Squeeze", product, one))
 
 
 def along(tables: Tables, rows: Value, c: Value) -> Value:

@@ -190,7 +190,8 @@ def _center(tables: Tables, moved: _Moved, respond: Responses, drive: _Drive, fr
 def _variance(tables: Tables, fleet: Fleet, cov: Value, respond: Responses, horizon: int) -> Value:
     """(B, H) innovations and what is unknown of the state, calibrated."""
     graph = tables.graph
-    weighted = graph.add("Mul", graph.add("MatMul", cov, respond.of_state), respond.of_state)
+    product = graph.shield(graph.add("MatMul", cov, respond.of_state))
+    weighted = graph.add("Mul", product, respond.of_state)
     of_state = graph.add("ReduceSum", weighted, graph.ints([1]), keepdims=0)
     if (fleet.calibration != 1.0).any():
         of_state = graph.add("Mul", of_state, tables.rows(fleet.calibration**2))
