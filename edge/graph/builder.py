@@ -41,6 +41,11 @@ Value: TypeAlias = str
 # Names of the interface that the numbering of tensors would come to.
 _RESERVED: Final = frozenset({"t", "x", "y", "z", "lo", "hi", "cov", "phi"})
 
+# Onnxruntime leaves out a sum with 0 and a product with 1. It reads the number as float32: 1e-50 is 0 to it,
+# and 1 + 1e-9 is 1. Nearer than this it may be wrong.
+_NEUTRAL: Final = {"Add": 0.0, "Sub": 0.0, "Mul": 1.0, "Div": 1.0}
+_MISREAD: Final = 1e-6
+
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 Shape: TypeAlias = Sequence[int | str]
 
@@ -56,11 +61,15 @@ class Graph:
     _inputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     _outputs: list[onnx.ValueInfoProto] = field(default_factory=list)
     _names: set[str] = field(default_factory=set)
+    _idle: set[str] = field(default_factory=set)
+    _numbers: dict[Value, float] = field(default_factory=dict)
     _count: int = 0
 
-    def input(self, name: str, kind: int, shape: Shape) -> Value:
-        """Declare an input; a text in `shape` is a size known at run time."""
+    def input(self, name: str, kind: int, shape: Shape, idle: bool = False) -> Value:
+        """Declare an input; a text in `shape` is a size known at run time, `idle` that it may go unused."""
         self._take(name)
+        if idle:
+            self._idle.add(name)
         self._inputs.append(helper.make_tensor_value_info(name, kind, list(shape)))
         return name
 
@@ -82,12 +91,16 @@ class Graph:
         value = self._fresh() if name is None else self._take(name)
         self._initializers.append(numpy_helper.from_array(plain, value))
         self._constants.setdefault(key, value)
+        if plain.size == 1 and plain.dtype == np.float64:
+            self._numbers[value] = float(plain.item())
         return value
 
     def add(
         self, op: str, *inputs: Value, name: str | None = None, **attributes: int | Sequence[int]
     ) -> Value:
         """Add a node with one output and return it; `name` fixes its name, for readers that look for it."""
+        if op in _NEUTRAL and any(self._taken_for_neutral(op, value) for value in inputs):
+            op, inputs = self._unmistakable(op, *inputs)
         return self._node(op, inputs, [self._fresh() if name is None else self._take(name)], attributes)[0]
 
     def split(self, value: Value, sizes: Sequence[int], axis: int) -> list[Value]:
@@ -169,11 +182,27 @@ class Graph:
                 kept.append(node)
         return [_renamed(node, renamed) for node in kept]
 
+    def _taken_for_neutral(self, op: str, value: Value) -> bool:
+        """Whether onnxruntime would leave the operation out, for it reads single numbers as float32."""
+        number, neutral = self._numbers.get(value), _NEUTRAL[op]
+        return number is not None and number != neutral and bool(abs(number - neutral) < _MISREAD)
+
+    def _unmistakable(self, op: str, left: Value, right: Value) -> tuple[str, tuple[Value, ...]]:
+        """Return an operation of the same result that is never left out."""
+        if op == "Add":
+            return "Sum", (left, right)
+        if op == "Sub":
+            return "Sum", (left, self.add("Neg", right))
+        # Twice the factor is not near 1, and to halve is exact.
+        if self._taken_for_neutral(op, left):
+            return "Mul", (self.add(op, self.add("Add", left, left), right), self.number(0.5))
+        return op, (self.add(op, left, self.add("Add", right, right)), self.number(0.5))
+
     def _check_used(self, nodes: Sequence[onnx.NodeProto]) -> None:
         used = {name for node in nodes for name in node.input} | {v.name for v in self._outputs}
         made = [v.name for v in self._inputs] + [t.name for t in self._initializers]
         made += [name for node in nodes for name in node.output]
-        idle = [name for name in made if name not in used]
+        idle = [name for name in made if name not in used and name not in self._idle]
         if idle:
             raise GraphError(f"graph {self.name!r}: nothing uses {idle[:5]}; do not make it")
 
