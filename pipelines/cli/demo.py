@@ -131,9 +131,9 @@ def _tell_device(device: OnDevice | Skipped) -> None:
         click.echo(f"\nA champion on a device: skipped: {device.reason}")
         return
     click.echo(
-        f"\nThe champion of {device.fleet} as a bundle of {device.bytes:,} bytes, signed by {device.key_id},\n"
-        f"in an environment with {device.packages} alone: its forecasts\ndiffer from the library's by "
-        f"{device.difference:.1e} of their size."
+        f"\nThe champion of {device.fleet} as a bundle of {device.bytes:,} bytes, signed by "
+        f"{device.key_id},\nin an environment with {device.packages} alone:\nits forecasts differ from the "
+        f"library's by {device.difference:.1e} of their size."
     )
     for line in device.said:
         click.echo(f"  {line}")
