@@ -81,7 +81,7 @@ def step_model(fleet: Fleet, horizon: int, levels: Sequence[float] = ()) -> byte
     check_request(horizon, levels)
     graph = Graph("step")
     inputs = _declare(graph, fleet, horizon)
-    tables = Tables(graph, graph.input("index", INT64, ["B"]) if fleet.n > 1 else None)
+    tables = Tables(graph, graph.input("index", INT64, ["B"], idle=True) if fleet.n > 1 else None)
     structure = Structure.of(tables, fleet, tables.rows(coefficients(fleet)))
     drive, free = _drives(tables, fleet, inputs, horizon)
     moved = _tick(structure, fleet, inputs, drive, free)
