@@ -41,7 +41,7 @@ SECOND: Final = Effort(trials=512, stride=1 / 16, judged=24, moves=True)
 THIRD: Final = Effort(trials=512, stride=1 / 16, judged=24, reduced=True)
 # At 4 bits the largest angle may take 7.25 ... 3.25 steps.
 COARSE: Final = Effort(trials=64, stride=1 / 16, judged=12, moves=True)
-# At 16 bits rounding is enough; a few draws are free.
+# At 16 bits rounding is enough, but for poles nearer to the circle than records may have.
 FINE: Final = Effort(trials=4, stride=0.25, judged=4)
 
 # The seasonal scale of trial i is that of trial (i * this) mod trials: both are tried evenly.

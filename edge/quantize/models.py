@@ -22,7 +22,7 @@ MAX_RISE: Final = 2e-4
 
 HORIZON: Final = 24
 
-_LADDER: Final[dict[int, tuple[Effort, ...]]] = {4: (COARSE,), 8: (FIRST, SECOND, THIRD), 16: (FINE,)}
+_LADDER: Final[dict[int, tuple[Effort, ...]]] = {4: (COARSE,), 8: (FIRST, SECOND, THIRD), 16: (FINE, SECOND)}
 
 Rungs: TypeAlias = list[tuple[int, Effort]]
 

@@ -65,6 +65,18 @@ def test_the_fewest_bits_that_pass_are_taken():
     np.testing.assert_array_equal(coded.codes[coded.bits == 8], at_8.codes[coded.bits == 8])
 
 
+def test_even_poles_nearer_to_the_circle_than_records_may_have_pass_the_guard():
+    k = [
+        0.18602433, -0.99899315, 0.79987106, -0.72122601, -0.28542047, -0.61053541, -0.44753826, 0.37390464,
+        0.2341154, -0.0367985, -0.07099932, 0.50012873, 0.24824053, 0.00225935, 0.31182294, -0.10505142,
+        0.09061551, -0.46284241, -0.27479305, -0.16556894, -0.13796736, 0.19988248, 0.03027096, -0.16746573,
+    ]  # fmt: skip
+    coded = code(Models.plain(np.array([k])))
+    assert oracle.largest_pole(step_up(np.array([k]))[0]) > 0.99999
+    assert coded.bits[0] == 16
+    assert coded.rise[0] <= MAX_RISE
+
+
 def test_a_looser_guard_takes_fewer_bits_and_a_tighter_one_more():
     models = Models.plain(random_ar(40, 8, np.random.default_rng(3)))
     bits = [code(models, max_rise=guard).bits.sum() for guard in (1e-1, 1e-3, 1e-5, 1e-7)]
