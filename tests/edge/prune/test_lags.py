@@ -348,12 +348,19 @@ def test_the_guard_walks_back(panel, records, pruned):
     assert (strict.rise[strict.changed] <= -0.01).all()
 
 
-def test_a_true_record_is_not_replaced_by_a_worse_fit(panel):
-    """The second guard: a record that forecasts much better than any refit stays."""
-    y = panel.series(0)
-    fitted = AR(lags=12).fit(panel_of([y]))
-    found = prune_lags(fitted, panel_of([y]), max_rise=-0.2)
-    assert found.reason[0] == "with fewer lags it forecasts worse"
+def test_a_final_fit_that_is_worse_than_the_record_does_not_replace_it(panel, records, monkeypatch):
+    import edge.prune.refit as refit_module
+
+    def half(history, lags, width):
+        fit = refit_module.refit(history, lags, width)
+        return replace(fit, phi=0.5 * fit.phi, b=0.5 * fit.b)
+
+    monkeypatch.setattr("edge.prune.batch.refit", half)
+    found = prune_lags(records, panel)
+    assert set(found.reason.tolist()) == {"with fewer lags it forecasts worse"}
+    assert np.isnan(found.rise).all()
+    for i in range(12):
+        assert_row(found.records, records, i)
 
 
 def test_a_lag_subset_loses_lags_of_its_own_only(panel):

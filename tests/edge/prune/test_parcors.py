@@ -79,6 +79,17 @@ def test_fitted_records_lose_small_ones_and_stay_sound():
     np.testing.assert_allclose(forecast(found.records, 24).mean, forecast(records, 24).mean, atol=1.0)
 
 
+def test_the_variance_of_the_errors_is_raised_to_that_of_the_new_equation():
+    k = np.array([0.6, 0.1, -0.4, 0.05])
+    records = make_records(1, phi=oracle.levinson(k), n_used=200, nobs=200, sigma2=3.0, levels=[1.0] * 4)
+    found = prune_parcors(records)
+    new = oracle.levinson([0.6, 0.0, -0.4, 0.0])
+    np.testing.assert_allclose(found.records.phi[0], new[:3], atol=1e-12)
+    want = 3.0 * oracle.error_variance(oracle.levinson(k), new)
+    assert found.records.sigma2[0] == pytest.approx(want, rel=1e-9)
+    assert want > 3.0
+
+
 def test_the_threshold_is_a_number_of_standard_errors():
     records = make_records(1, phi=[0.1], n_used=400, levels=[1.0])  # 0.1 is 2 standard errors
     assert prune_parcors(records, z=1.96).reason[0] == "no partial autocorrelation is small"
