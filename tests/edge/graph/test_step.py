@@ -401,6 +401,39 @@ def test_forecasts_beyond_float64_are_infinite_and_none_inside_it_is():
         np.testing.assert_allclose(got[name][finite], want[name][finite], rtol=1e-12)
 
 
+# At 1e-140 squares of variances, which the library takes, are 0.
+@pytest.mark.parametrize("size", [1e-70, 1e-25, 1e60])
+@pytest.mark.parametrize("name", ["ar24", "sarima", "arima", "seasonal naive"])
+def test_variances_far_from_1(name, size):
+    fields = {"sigma2": 0.5, **MODELS[name]}
+    for field in ("levels", "innovations"):
+        if field in fields:
+            fields[field] = np.array(fields[field]) * size
+    scaled = {"sigma2": 0.5 * size**2, "const": size * fields.get("const", 0.0)}
+    records = make_records(1, **(fields | scaled))
+    found, device, library = worst(records, size * values(records, 40, 3))
+    assert max(found.values()) < TOLERANCE, found
+    assert_states_agree(device, library)
+
+
+def test_numbers_that_are_almost_0_or_1_are_not_taken_for_it():
+    """Onnxruntime leaves out a product with 1 and a sum with 0, and reads both as float32."""
+    one_term = {"exog": (A,), "beta": [[1 + 1e-9]]}
+    for form in (Form.CONDITIONAL, Form.REGRESSION):
+        records = make_records(
+            1,
+            phi=[0.5],
+            slope=1 - 1e-9,
+            oos_scale=1 + 1e-9,
+            scale=1 + 1e-9,
+            levels=[1.0],
+            form=form,
+            **one_term,
+        )
+        found, *_ = worst(records, values(records, 10, 3) + 100.0)
+        assert max(found.values()) < TOLERANCE, found
+
+
 def test_a_series_without_variance_forecasts_a_mean_and_no_interval():
     records = replace(
         make_records(2, phi=[0.5], levels=[3.0]),
