@@ -11,8 +11,9 @@ of section 5.1.4. Nothing here is secret, so nothing has to take constant time.
 
 from __future__ import annotations
 
-from hashlib import sha512
 from typing import Final
+
+from .digests import sha512
 
 P: Final = 2**255 - 19
 # Order of the base point.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Final
 
 from . import ed25519
 from . import strict_json as js
+from .digests import sha256
 from .errors import BundleError, SignatureError
 from .manifest import key_id as read_key_id
 from .manifest import parse_object

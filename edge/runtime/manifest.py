@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import pairwise
 from typing import Final
 
 from . import strict_json as js
+from .digests import sha256
 from .errors import BundleError
 
 KIND: Final = "forecast.edge-bundle"

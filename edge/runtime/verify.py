@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 
 from . import ed25519
 from . import strict_json as js
+from .digests import sha256
 from .errors import BundleError, SignatureError
 from .keys import TrustedKeys
 from .manifest import (

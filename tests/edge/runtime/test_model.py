@@ -9,9 +9,12 @@ from edge.fleet import Fleet
 from edge.graph.model import forecast_model
 from edge.runtime import memory
 from edge.runtime.errors import BundleError, RequestError
-from edge.runtime.model import ROWS, Model
+from edge.runtime.model import ROWS as BY_PROFILE
+from edge.runtime.model import Model
 from tests.edge.artifacts import ar
 from tests.services.edge.graph_runner import run_graph
+
+ROWS = BY_PROFILE["latency"]
 
 
 @pytest.fixture(scope="module")
