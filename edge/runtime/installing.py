@@ -74,6 +74,8 @@ def rollback(root: str | os.PathLike[str], disk: Disk | None = None) -> Installe
         The previous release is damaged, or its key is revoked; nothing has changed.
     """
     place = Root(Path(root), disk or Disk())
+    if not place.path.is_dir():
+        raise InstallError(f"there is no folder {place.path}; `install` makes it")
     with place.locked():
         previous = place.previous
         if previous is None or previous == place.current:
@@ -185,6 +187,7 @@ def _activate(place: Root, manifest: Manifest, trusted: TrustedKeys, parity: tup
     digest, before = manifest.digest, place.current
     place.count(manifest.bundle_version, digest)
     if before == digest:
+        place.prune()
         return Installed(manifest, digest, place.previous, parity, False)
     place.switch(digest)
     try:  # as a service would open it from now on
@@ -193,7 +196,5 @@ def _activate(place: Root, manifest: Manifest, trusted: TrustedKeys, parity: tup
         if before is not None:
             place.switch(before)
         raise InstallError(f"the new release does not open ({error}); the old one serves again") from None
-    for old in place.installed():
-        if old not in (place.current, place.previous):
-            place.discard(old)
+    place.prune()
     return Installed(manifest, digest, place.previous, parity, True)

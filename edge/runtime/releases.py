@@ -18,7 +18,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -159,6 +159,13 @@ class Root:
         self.disk.move(self.release(digest), gone)
         self.disk.sync_folder(self.path / "releases")
         self._remove(gone)
+
+    def prune(self) -> None:
+        """Remove all releases but the current and the previous one; what cannot be removed now stays."""
+        with suppress(OSError):
+            for old in self.installed():
+                if old not in (self.current, self.previous):
+                    self.discard(old)
 
     def installed(self) -> list[str]:
         """Return the digests of all releases."""

@@ -95,12 +95,9 @@ class Stepper:
         return self.schema.exog if "x" in self.model.inputs else ()
 
     def _standing(self, row: int) -> Kept:
-        """Return where a series stands; a release that has not seen it catches up on the ticks that were."""
+        """Return where a series stands, once it has caught up on ticks that another release took in."""
         series = str(self.schema.series[row])
-        kept = self.states.get(series)
-        if kept is not None:
-            return kept
-        kept = self.initial.kept(row)
+        kept = self.states.get(series) or self.initial.kept(row)
         for tick in self.states.after(series, kept.ts_ms):
             try:
                 x = read_tick(tick.exog, self._exog, self.schema.horizon)

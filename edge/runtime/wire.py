@@ -173,6 +173,8 @@ def _text(name: str, value: object) -> str:
         raise RequestError(f"{name} must be a text", "wrong_type")
     if not 0 < len(value) <= MAX_TEXT_CHARS or "\0" in value:
         raise RequestError(f"{name} must have 1 to {MAX_TEXT_CHARS} characters and no NUL", "out_of_range")
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise RequestError(f"{name} has half of a character", "malformed")
     return value
 
 

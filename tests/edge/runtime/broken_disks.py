@@ -59,8 +59,8 @@ class TornDisk(CountingDisk):
 class PowerCut(CountingDisk):
     """The power goes: what nobody waited for is lost.
 
-    Names that are not synced with their folder go back to what they were; files whose content is not synced are
-    empty, or (`names_stay`) both happen only to contents.
+    Names that are not synced with their folder go back to what they were, unless `names_stay`; files whose
+    content is not synced are empty.
     """
 
     def __init__(self, at: int = -1, names_stay: bool = False) -> None:

@@ -108,7 +108,9 @@ def test_a_gap_in_time_is_so_many_missing_ticks(opened):
     for _ in range(5):
         walking.step("a", None)
     want = walking.step("a", 12.0)
-    got = jumping.step("a", 12.0, PLAIN.last_ts_ms + 6 * HOUR + 5 * 60_000)  # five minutes late is the same point
+    got = jumping.step(
+        "a", 12.0, PLAIN.last_ts_ms + 6 * HOUR + 5 * 60_000
+    )  # five minutes late is the same point
     np.testing.assert_array_equal(got.mean, want.mean)
     np.testing.assert_array_equal(got.variance, want.variance)
     assert got.ts_ms == PLAIN.last_ts_ms + 6 * HOUR
@@ -209,10 +211,14 @@ def test_a_run_of_nan_longer_than_the_lags_is_refused(opened):
     with pytest.raises(HistoryError, match="no 2 known values"):
         opened(PLAIN).forecast("a", np.where(np.arange(20) % 2, np.nan, 10.0))
     leading = np.r_[np.full(10, np.nan), y]
-    np.testing.assert_array_equal(opened(PLAIN).forecast("a", leading).mean, opened(PLAIN).forecast("a", y).mean)
+    np.testing.assert_array_equal(
+        opened(PLAIN).forecast("a", leading).mean, opened(PLAIN).forecast("a", y).mean
+    )
 
 
-@pytest.mark.parametrize("history", [[], [1.0], [[1.0, 2.0]], ["x", "y"], [1.0, np.inf], 3.0, [None, "a"]], ids=range(7))
+@pytest.mark.parametrize(
+    "history", [[], [1.0], [[1.0, 2.0]], ["x", "y"], [1.0, np.inf], 3.0, [None, "a"]], ids=range(7)
+)
 def test_a_history_that_will_not_do_is_refused(opened, history):
     with pytest.raises(HistoryError):
         opened(PLAIN).forecast("a", history)
@@ -246,7 +252,8 @@ def test_missing_regressors_are_refused(opened):
 def test_regressors_that_end_early_stay_as_they_are(opened):
     one, other = opened(RICH), opened(RICH)
     np.testing.assert_array_equal(
-        one.step("a", 9.0, X={"temp": [1.0, 2.0]}).mean, other.step("a", 9.0, X={"temp": [1.0, 2, 2, 2, 2, 7, 8]}).mean
+        one.step("a", 9.0, X={"temp": [1.0, 2.0]}).mean,
+        other.step("a", 9.0, X={"temp": [1.0, 2, 2, 2, 2, 7, 8]}).mean,
     )
 
 
@@ -341,7 +348,11 @@ def test_states_that_will_not_do_are_refused_though_signed(tmp_path, data):
 def test_an_uncertain_state_begins_with_its_covariance(tmp_path):
     cov = np.array([[[0.7, 0.1], [0.1, 0.4]]])
     data = npz(
-        t=np.full(3, 100), last_ts_ms=np.full(3, PLAIN.last_ts_ms), state=PLAIN.levels_before, cov_rows=np.array([1]), cov=cov
+        t=np.full(3, 100),
+        last_ts_ms=np.full(3, PLAIN.last_ts_ms),
+        state=PLAIN.levels_before,
+        cov_rows=np.array([1]),
+        cov=cov,
     )
     bundle = Bundle.open(rewritten(tmp_path, PLAIN, **{"states.npz": data}), public_key=KEY.public)
     for row, series, P in ((0, "a", np.zeros((2, 2))), (1, "b", cov[0])):

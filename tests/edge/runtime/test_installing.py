@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,12 +46,14 @@ def made(tmp_path_factory):
     return {s.version: write_archive(folder / f"{s.version}.edge.zip", members(s)) for s in (ONE, TWO, THREE)}
 
 
-def serving(root):
+def serving(root, forecasts=True):
     """The version that answers, asked by way of `current`."""
     found = status(root)
     assert found["current"]["ok"], found
     with Bundle.open(root / "current", keys=root / "keys.json") as bundle:
         version = bundle.manifest.bundle_version
+        if not forecasts:
+            return version
         spec = {1: ONE, 2: TWO, 3: THREE}[version]
         mean = bundle.forecast("a", [spec.const, spec.const]).mean
         assert mean == pytest.approx([spec.const] * 4)
@@ -63,7 +66,7 @@ def leftovers(root):
         path.name
         for folder in (root, root / "releases")
         for path in folder.iterdir()
-        if path.name.startswith(".") and path.name != ".lock" or path.name == "switch.json"
+        if (path.name.startswith(".") and path.name != ".lock") or path.name == "switch.json"
     )
 
 
@@ -352,7 +355,9 @@ ACTS = {
 @pytest.mark.slow
 @pytest.mark.parametrize("fault", DISKS)
 @pytest.mark.parametrize("act", ACTS)
-def test_a_fault_at_every_change(made, templates, tmp_path, act, fault):
+def test_a_fault_at_every_change(made, templates, tmp_path, monkeypatch, act, fault):
+    # The self-test is the same at every change, and most of the time: it has tests of its own.
+    monkeypatch.setattr("edge.runtime.installing.self_test", lambda _: ())
     name, bind, expected = ACTS[act]
     run, root = bind(made), tmp_path / "root"
     log = changes(templates, name, root, run)
@@ -360,13 +365,11 @@ def test_a_fault_at_every_change(made, templates, tmp_path, act, fault):
     seen = set()
     for k in range(len(log)):
         fresh(templates, name, root)
-        try:
+        with suppress(Killed, InstallError):
             run(root, DISKS[fault](k))
-        except (Killed, InstallError):
-            pass
         what = f"change {k}: {log[k]}"
         found = status(root)["current"]
-        seen.add(None if found is None else serving(root))
+        seen.add(None if found is None else serving(root, forecasts=k % 10 == 0))
         assert seen <= expected, what
         highest = status(root)["highest_version"]
         assert found is None or highest >= found["bundle_version"], what
@@ -378,12 +381,12 @@ def check_recovery(made, root, act, what):
     """After any fault: what was begun can be done, undone, and leaves nothing lying about."""
     goal = {"first": 1, "update": 2, "third": 3, "rollback": 2}[act]
     install(made[goal], root)
-    assert serving(root) == goal, what
+    assert serving(root, forecasts=False) == goal, what
     assert leftovers(root) == [], what
     assert len(list((root / "releases").iterdir())) <= 2, what
     if goal > 1:
         rollback(root)
-        assert serving(root) == goal - 1, what
+        assert serving(root, forecasts=False) == goal - 1, what
 
 
 def test_a_fault_at_some_changes(made, templates, tmp_path):
