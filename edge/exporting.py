@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from forecast.models.panel import Panel
     from forecast.models.records import Records
 
+Progress = Callable[[str, int, int], None]
+"""Called with a stage, the steps done, and all of them."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exported:
@@ -64,7 +67,7 @@ def export(
     created_ts_ms: int | None = None,
     archive: bool = True,
     overwrite: bool = False,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Exported:
     """Write a bundle: models, schema, states, parity vectors, runtime, deployment files, manifest, signature.
 
@@ -114,9 +117,6 @@ def export(
         The key cannot be read, or others can read it.
     """
     from edge.bundle.folder import check_free
-    from edge.bundle.making import make
-    from edge.bundle.packing import pack_bundle
-    from edge.bundle.source import source
 
     alias, records = records_of(fitted, model)
     label = default_name(alias) if name is None else name
@@ -125,13 +125,25 @@ def export(
         profile, prune, key_of(sign_key, unsigned), origin or ModelRef(alias, "unregistered", None, None),
         created_ts_ms,
     )  # fmt: skip
-    target, tell = Path(out), progress or _silent
+    target = Path(out)
     check_free(target, archive, overwrite)
-    found = source(records, _panel(fitted, records, data, prune), order)
+    return _written(target, order, alias, records, _panel(fitted, records, data, prune), archive, progress)
+
+
+def _written(
+    out: Path, order: Order, alias: str, records: Records, panel: Panel | None, archive: bool,
+    progress: Progress | None,
+) -> Exported:  # fmt: skip
+    from edge.bundle.making import make
+    from edge.bundle.packing import pack_bundle
+    from edge.bundle.source import source
+
+    tell = progress or _silent
+    found = source(records, panel, order)
     made = make(found, order, tell)
-    manifest, packed, size = pack_bundle(target, made, found, order, archive, tell)
+    manifest, packed, size = pack_bundle(out, made, found, order, archive, tell)
     return Exported(
-        target, packed, made.table.frame(), order.name, order.bundle_version, alias, order.profile,
+        out, packed, made.table.frame(), order.name, order.bundle_version, alias, order.profile,
         manifest.digest, None if order.key is None else order.key.key_id, max(made.errors.values()), size,
         manifest.opset,
     )  # fmt: skip
