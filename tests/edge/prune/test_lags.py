@@ -351,11 +351,11 @@ def test_the_guard_walks_back(panel, records, pruned):
 def test_a_final_fit_that_is_worse_than_the_record_does_not_replace_it(panel, records, monkeypatch):
     import edge.prune.refit as refit_module
 
-    def half(history, lags, width):
+    def wrong(history, lags, width):
         fit = refit_module.refit(history, lags, width)
-        return replace(fit, phi=0.5 * fit.phi, b=0.5 * fit.b)
+        return replace(fit, phi=-fit.phi)
 
-    monkeypatch.setattr("edge.prune.batch.refit", half)
+    monkeypatch.setattr("edge.prune.batch.refit", wrong)
     found = prune_lags(records, panel)
     assert set(found.reason.tolist()) == {"with fewer lags it forecasts worse"}
     assert np.isnan(found.rise).all()
