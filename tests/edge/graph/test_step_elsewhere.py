@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from tests.edge.elsewhere import run_there
+from tests.edge.graph.step_models import MODELS, mixed, one, values
 from tests.edge.graph.step_worlds import Device, regressors, with_tail
-from tests.edge.graph.test_step import MODELS, mixed, one, values
 from tests.services.edge.aarch64 import device
 from tests.services.edge.cache import or_skip
 from tests.services.edge.environments import PYTHONS, environment
