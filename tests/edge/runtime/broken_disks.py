@@ -27,7 +27,8 @@ class CountingDisk(Disk):
         self.log.append((what, path.name))
         if here == self.at and not self.after:
             self.fail(what, path)
-        found = act()
+        # Waiting for the real disk would take minutes, and show nothing: `PowerCut` knows what is waited for.
+        found = None if what.startswith("fsync") else act()
         if here == self.at:
             self.fail(what, path)
         return found

@@ -82,7 +82,8 @@ class Spec:
         )
 
     def path(self, row: int, u: np.ndarray, t: int, x: np.ndarray) -> np.ndarray:
-        """(H,) mean after u (newest first) at point t; x (H, K) of the points ahead: the plain recursion."""
+        """(H,) mean after u (newest first) at point t; x (H,
+        K) of the points ahead: the plain recursion."""
         past, out = list(u), []
         for k in range(self.horizon):
             past.insert(0, self.phi[row][0] * past[0] + self.phi[row][1] * past[1])
@@ -325,10 +326,13 @@ def schema(spec: Spec) -> dict[str, object]:
     n, K = len(spec.ids), len(spec.beta)
     return {
         "kind": "forecast.edge-schema", "schema_version": 1, "series": list(spec.ids),
-        "closed": list(range(n)) if spec.closed else [-1] * n, "width": [2 * spec.closed] * n, "freq": spec.freq,
-        "exog": [{"name": x, "unit": "", "computed": x.startswith("calendar(")} for x in spec.exog], "unit": "kW",
+        "closed": list(range(n)) if spec.closed else [-1] * n, "width": [2 * spec.closed] * n,
+        "freq": spec.freq,
+        "exog": [{"name": x, "unit": "", "computed": x.startswith("calendar(")} for x in spec.exog],
+        "unit": "kW",
         "horizon": spec.horizon, "levels": list(spec.levels), "n_lags": 2 * spec.closed,
-        "n_past": 2 if K and spec.closed else 0, "n_step_past": 0, "needs_t": bool(spec.slope and spec.closed),
+        "n_past": 2 if K and spec.closed else 0, "n_step_past": 0,
+        "needs_t": bool(spec.slope and spec.closed),
         "L": 2 * spec.step, "q": 0,
     }  # fmt: skip
 
@@ -348,9 +352,11 @@ def files(spec: Spec) -> dict[str, bytes]:
 
 def manifest(spec: Spec, content: dict[str, bytes], key: Key = KEY) -> dict[str, object]:
     return {
-        "kind": "forecast.edge-bundle", "schema_version": 1, "name": spec.name, "bundle_version": spec.version,
+        "kind": "forecast.edge-bundle", "schema_version": 1, "name": spec.name,
+        "bundle_version": spec.version,
         "key_id": key.id, "created_ts_ms": None, "horizon": spec.horizon, "levels": list(spec.levels),
-        "model": {"name": "m", "version": "v1", "row_version": None, "run_id": None}, "profile": spec.profile,
+        "model": {"name": "m", "version": "v1", "row_version": None, "run_id": None},
+        "profile": spec.profile,
         "n_series": len(spec.ids), "opset": 21, "ir_version": 10, "ops": ["MatMul"],
         "onnxruntime": {"min": "1.19", "tested": ["1.19.2"]},
         "certificate": {"max_pole": 0.9, "min_margin": 0.1, "max_rise": 0.0},

@@ -234,8 +234,10 @@ def test_none_in_a_history_is_missing(opened):
 def test_missing_regressors_are_refused(opened):
     bundle, good = opened(RICH), np.zeros(6)
     for X, what in (
-        (None, "missing"), ({}, "missing"), ({"tempo": good}, r"\['temp'\] are missing"), ({"temp": good[:5]}, "5 values"),
-        ({"temp": [np.nan] * 6}, "finite"), ({"temp": "hot"}, "no number"), ({"temp": [[0.0]] * 6}, "finite numbers"),
+        (None, "missing"), ({}, "missing"), ({"tempo": good}, r"\['temp'\] are missing"),
+        ({"temp": good[:5]}, "5 values"),
+        ({"temp": [np.nan] * 6}, "finite"), ({"temp": "hot"}, "no number"),
+        ({"temp": [[0.0]] * 6}, "finite numbers"),
         ([good], "must map"),
     ):  # fmt: skip
         with pytest.raises(RegressorError, match=what):
@@ -317,9 +319,12 @@ def rewritten(tmp_path, spec, **changed):
 @pytest.mark.parametrize(
     "change",
     [
-        {"kind": "x"}, {"series": []}, {"series": ["a", "a", 7]}, {"series": ["7", "b", 7]}, {"closed": [0, 0, 1]},
-        {"closed": [0, 1]}, {"width": [3, 2, 2]}, {"exog": [{"name": "calendar(minute,3)", "unit": "", "computed": True}]},
-        {"freq": {}}, {"horizon": 5}, {"levels": [80]}, {"more": 1}, {"series": [1.5, 2, 3]}, {"needs_t": 0},
+        {"kind": "x"}, {"series": []}, {"series": ["a", "a", 7]}, {"series": ["7", "b", 7]},
+        {"closed": [0, 0, 1]},
+        {"closed": [0, 1]}, {"width": [3, 2, 2]},
+        {"exog": [{"name": "calendar(minute,3)", "unit": "", "computed": True}]},
+        {"freq": {}}, {"horizon": 5}, {"levels": [80]}, {"more": 1}, {"series": [1.5, 2, 3]},
+        {"needs_t": 0},
         {"exog": [{"name": "x", "unit": "", "computed": False}] * 2},
     ],
     ids=str,
@@ -333,7 +338,8 @@ def test_a_schema_that_will_not_do_is_refused_though_signed(tmp_path, change):
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"PK\5\6" + bytes(18), npz(t=np.zeros(3), last_ts_ms=np.zeros(3, np.int64)), npz(t=np.zeros(2, np.int64)),
+        b"", b"PK\5\6" + bytes(18), npz(t=np.zeros(3), last_ts_ms=np.zeros(3, np.int64)), npz(t=np.zeros(2,
+        np.int64)),
         npz(t=np.zeros(3, np.int64), last_ts_ms=np.zeros(3, np.int64), state=np.zeros((3, 5))),
         npz(t=np.zeros(3, np.int64), last_ts_ms=np.zeros(3, np.int64), state=np.zeros((3, 2), np.float32)),
     ],

@@ -36,7 +36,8 @@ def world(tmp_path):
 
 @pytest.fixture
 def run(world, capfdbinary, monkeypatch):
-    """Run a command in `world`; (exit code, stdout, stderr), stderr checked to be lines without traceback."""
+    """Run a command in `world`; (exit code, stdout, stderr),
+    stderr checked to be lines without traceback."""
     monkeypatch.chdir(world)
 
     def go(*args, stdin=b""):
@@ -79,7 +80,8 @@ def test_the_three_commands_of_a_device(run):
 def test_verify_says_no(run, world):
     assert run("verify", "one.edge.zip", "--key", KEY.public.hex())[0] == 0
     for args in (
-        ("--keys", "other.json"), ("--key", OTHER.public.hex()), ("--key", "zz"), ("--keys", "missing.json"), ("--root", "none"),
+        ("--keys", "other.json"), ("--key", OTHER.public.hex()), ("--key", "zz"),
+        ("--keys", "missing.json"), ("--root", "none"),
     ):  # fmt: skip
         code, out, err = run("verify", "one.edge.zip", *args)
         assert (code, out, err.count("\n")) == (1, "", 1)

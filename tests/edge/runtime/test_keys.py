@@ -23,7 +23,8 @@ def test_what_one_side_revokes_stays_revoked():
 @pytest.mark.parametrize(
     "row",
     [
-        {"key_id": OTHER.id}, {"public_key": "00"}, {"public_key": "zz" * 32}, {"revoked": 0}, {"revoked": None}, {"x": 1},
+        {"key_id": OTHER.id}, {"public_key": "00"}, {"public_key": "zz" * 32}, {"revoked": 0},
+        {"revoked": None}, {"x": 1},
         {"public_key": "01" + "00" * 31, "key_id": "a" * 16}, {"public_key": "02" + "00" * 31},
     ],
 )  # fmt: skip

@@ -43,7 +43,8 @@ def test_a_sound_bundle_answers_as_where_it_was_made(tmp_path):
 @pytest.mark.parametrize(
     "name",
     [
-        "closed.mean", "closed.variance", "closed.lags", "closed.t", "closed.x", "step.mean", "step.variance", "step.imputed",
+        "closed.mean", "closed.variance", "closed.lags", "closed.t", "closed.x", "step.mean",
+        "step.variance", "step.imputed",
         "step.z", "step.y", "step.state", "step.cov", "step.t", "step.x", "closed.index", "step.index",
     ],
 )  # fmt: skip
@@ -73,9 +74,12 @@ def test_a_tolerance_that_tests_nothing_is_refused(tmp_path, rtol):
 @pytest.mark.parametrize(
     "changed",
     [
-        {"closed.mean": None}, {"step.variance": None}, {"closed.rtol": None}, {"step.y": None}, {"closed.t": None},
-        {"step.x": None}, {"closed.lags": np.zeros((0, 2))}, {"closed.lags": np.zeros((3, 5))}, {"step.y": np.zeros((0, 3))},
-        {"closed.mean": np.zeros((3, 5))}, {"step.mean": np.zeros((2, 3, 4))}, {"closed.mean": np.zeros((3, 4), np.float32)},
+        {"closed.mean": None}, {"step.variance": None}, {"closed.rtol": None}, {"step.y": None},
+        {"closed.t": None},
+        {"step.x": None}, {"closed.lags": np.zeros((0, 2))}, {"closed.lags": np.zeros((3, 5))},
+        {"step.y": np.zeros((0, 3))},
+        {"closed.mean": np.zeros((3, 5))}, {"step.mean": np.zeros((2, 3, 4))},
+        {"closed.mean": np.zeros((3, 4), np.float32)},
         {"step.index": np.array([0, 1, 99])},
     ],
     ids=range(13),

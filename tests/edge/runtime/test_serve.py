@@ -69,9 +69,12 @@ def test_it_steps_forecasts_and_tells(server):
 @pytest.mark.parametrize(
     ("path", "body", "code", "reason"),
     [
-        ("/step", b"", 422, "empty"), ("/step", b"{", 422, "malformed"), ("/step", tick(1, series_id="zz"), 404, "unknown_series"),
-        ("/step", tick(0), 409, "late"), ("/step", tick(1, value="x"), 422, "wrong_type"), ("/step", b"x" * 70_000, 413, "too_large"),
-        ("/forecast", b'{"series_id":"a","history":[1],"ts_ms":1,"v":1}', 422, "history"), ("/nothing", b"", 404, "not_found"),
+        ("/step", b"", 422, "empty"), ("/step", b"{", 422, "malformed"),
+        ("/step", tick(1, series_id="zz"), 404, "unknown_series"),
+        ("/step", tick(0), 409, "late"), ("/step", tick(1, value="x"), 422, "wrong_type"),
+        ("/step", b"x" * 70_000, 413, "too_large"),
+        ("/forecast", b'{"series_id":"a","history":[1],"ts_ms":1,"v":1}', 422, "history"),
+        ("/nothing", b"", 404, "not_found"),
         ("/status", b"", 405, "method_not_allowed"), ("/step/../status", b"", 404, "not_found"),
     ],
     ids=range(10),

@@ -20,16 +20,25 @@ def raw(**change):
 
 
 BYTES = [
-    raw(), raw(value=None), raw(value=3), raw(exog="gone"), raw(exog={}), raw(series_id="é" * 256), raw(ts_ms=-5),
-    b"", b" ", b"{", b"null", b"[]", b"1", b"\xff", raw(v=2), raw(v="1"), raw(v="gone"), raw(v=True), raw(v=1.0),
-    raw(ts_ms="gone"), raw(ts_ms=1.5), raw(ts_ms="1"), raw(ts_ms=True), raw(ts_ms=10**13), raw(ts_ms=-(10**13)),
-    raw(value="2"), raw(value=True), raw(value=[1]), raw(value="gone"), raw(more=1), raw(series_id=7), raw(series_id=""),
-    raw(series_id="x" * 257), raw(series_id="a\0"), raw(exog=[1]), raw(exog={"x": None}), raw(exog={"x": "1"}),
-    raw(exog={"": 1}), raw(exog={f"x{i}": 1 for i in range(257)}), raw(exog={"x": True}), raw(series_id="gone"),
+    raw(), raw(value=None), raw(value=3), raw(exog="gone"), raw(exog={}), raw(series_id="é" * 256),
+    raw(ts_ms=-5),
+    b"", b" ", b"{", b"null", b"[]", b"1", b"\xff", raw(v=2), raw(v="1"), raw(v="gone"), raw(v=True),
+    raw(v=1.0),
+    raw(ts_ms="gone"), raw(ts_ms=1.5), raw(ts_ms="1"), raw(ts_ms=True), raw(ts_ms=10**13),
+    raw(ts_ms=-(10**13)),
+    raw(value="2"), raw(value=True), raw(value=[1]), raw(value="gone"), raw(more=1), raw(series_id=7),
+    raw(series_id=""),
+    raw(series_id="x" * 257), raw(series_id="a\0"), raw(exog=[1]), raw(exog={"x": None}),
+    raw(exog={"x": "1"}),
+    raw(exog={"": 1}), raw(exog={f"x{i}": 1 for i in range(257)}), raw(exog={"x": True}),
+    raw(series_id="gone"),
     b'{"series_id":"a","ts_ms":1,"value":NaN,"v":1}', b'{"series_id":"a","ts_ms":1,"value":Infinity,"v":1}',
-    b'{"series_id":"a","ts_ms":1,"value":1e400,"v":1}', b'{"series_id":"a","ts_ms":1,"value":1,"value":2,"v":1}',
-    b'{"series_id":"a","ts_ms":1,"value":1' + b"0" * 400 + b',"v":1}', b"[" * 50_000, raw(series_id="a" * 70_000),
-    b'{"series_id":"a","ts_ms":1,"value":1,"exog":{"x":1,"x":2},"v":1}', raw() + b"x", raw(series_id="\ud800"),
+    b'{"series_id":"a","ts_ms":1,"value":1e400,"v":1}',
+    b'{"series_id":"a","ts_ms":1,"value":1,"value":2,"v":1}',
+    b'{"series_id":"a","ts_ms":1,"value":1' + b"0" * 400 + b',"v":1}', b"[" * 50_000,
+    raw(series_id="a" * 70_000),
+    b'{"series_id":"a","ts_ms":1,"value":1,"exog":{"x":1,"x":2},"v":1}', raw() + b"x",
+    raw(series_id="\ud800"),
 ]  # fmt: skip
 
 
@@ -94,8 +103,10 @@ def test_forecasts_are_messages_of_the_stream(bundle):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"history": [1], "ts_ms": None}, "missing_field"), ({"history": 1}, "wrong_type"), ({"history": ["1"]}, "wrong_type"),
-        ({"ts_ms": 1.5}, "wrong_type"), ({"exog": {"x": 1}}, "wrong_type"), ({"exog": {"x": [None]}}, "wrong_type"),
+        ({"history": [1], "ts_ms": None}, "missing_field"), ({"history": 1}, "wrong_type"),
+        ({"history": ["1"]}, "wrong_type"),
+        ({"ts_ms": 1.5}, "wrong_type"), ({"exog": {"x": 1}}, "wrong_type"),
+        ({"exog": {"x": [None]}}, "wrong_type"),
         ({"value": 1}, "unknown_field"), ({"v": 3}, "unknown_version"), ({"history": [True]}, "wrong_type"),
     ],
     ids=str,
