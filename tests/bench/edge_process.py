@@ -12,9 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-import edge.runtime.__main__  # noqa: F401  # all that the process of a device has in memory
 import numpy as np
 
+import edge.runtime.__main__
+import edge.runtime.device  # noqa: F401  # with it, all that `forecast` has in memory
 from edge.runtime.model import Model
 
 
