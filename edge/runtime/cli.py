@@ -7,7 +7,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from .errors import DeviceError, RequestError
@@ -185,6 +186,8 @@ def _answer_lines(
     from .device import Device
 
     code, out = EXIT_OK, sys.stdout.buffer
+    if not read_only:
+        _mend(args)
     with _input(args.file) as lines, Device.open(args.root, read_only, args.gap_cap) as device:
         for offset, line in enumerate(_lines(lines, most)):
             if not line.strip():
@@ -198,6 +201,25 @@ def _answer_lines(
                 text = f"forecast-edge {args.command}: line {offset + 1}: {error.reason}: {error}"
                 _complain(json.dumps(told) if args.json else text)
     return code
+
+
+def _mend(args: argparse.Namespace) -> None:
+    """Go back to the previous release where the current one is refused: nobody may be there to do it."""
+    from .releases import Root
+
+    root = Root(Path(args.root))
+    if root.current is None or root.previous is None:
+        return
+    reason = root.refusal(root.current)
+    if reason is None:
+        return
+    from .installing import rollback
+
+    with suppress(DeviceError):  # then the current one tells why it does not open
+        title = _title(rollback(args.root).manifest)
+        text = f"the current release is refused ({reason}); went back to {title}"
+        line = f"forecast-edge {args.command}: {text}"
+        _complain(json.dumps({"warning": text}) if args.json else line)
 
 
 def _lines(file: BinaryIO, most: int) -> Iterator[bytes]:
@@ -226,6 +248,7 @@ def _serve(args: argparse.Namespace) -> int:
     from .device import Device
     from .serve import serve
 
+    _mend(args)
     with Device.open(args.root, gap_cap=args.gap_cap) as device:
         title = _title(device.bundle.manifest)
         serve(

@@ -29,6 +29,7 @@ from .disk import Disk, read_small
 from .errors import BundleError, InstallError
 from .keys import TrustedKeys
 from .manifest import parse_object, read_digest
+from .verify import verify
 
 _LINK = re.compile(r"releases/([0-9a-f]{64})")
 _MOST_BYTES: Final = 4096
@@ -150,6 +151,15 @@ class Root:
         if start is not None:
             self.disk.replace_link(self.path / "previous", f"releases/{start}")
         self._forget_switch()
+
+    def refusal(self, digest: str) -> str | None:
+        """Return why a release is not to be used; None where it is what a trusted key signed."""
+        try:
+            with verify(self.release(digest), self.keys()) as found:
+                found.check_all()
+                return None if found.manifest.digest == digest else "it is another bundle"
+        except BundleError as error:
+            return str(error)
 
     def discard(self, digest: str) -> None:
         """Remove a release; it is never seen half removed."""

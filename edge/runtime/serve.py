@@ -7,11 +7,12 @@ import re
 import signal
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Final
 
 from .device import Device, status
-from .errors import DeviceError, RequestError
+from .errors import BundleError, DeviceError, RequestError
 from .wire import MAX_REQUEST_BYTES, MAX_TICK_BYTES, answer_request, answer_tick
 
 DEFAULT_PORT: Final = 8765
@@ -59,7 +60,8 @@ class Server(ThreadingHTTPServer):
         """Answer a POST."""
         act = {"/step": answer_tick, "/forecast": answer_request}[path]
         with self.lock:
-            self.device.refresh()
+            with suppress(BundleError):  # the release that is open goes on answering; /status tells
+                self.device.refresh()
             found = act(self.device.bundle, body, self.ticks)
             self.ticks += path == "/step"
         return 200, found

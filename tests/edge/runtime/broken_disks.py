@@ -38,7 +38,12 @@ class CountingDisk(Disk):
 
 
 class FullDisk(CountingDisk):
-    """No space, once."""
+    """No space from then on: what frees some still works."""
+
+    def do(self, what: str, path: Path, act: Callable[[], Any]) -> Any:
+        if 0 <= self.at < self.count and what in ("create", "write", "mkdir", "symlink"):
+            self.fail(what, path)
+        return super().do(what, path, act)
 
     def fail(self, what: str, path: Path) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

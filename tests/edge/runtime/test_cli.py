@@ -160,6 +160,20 @@ def test_nothing_installed(run, world):
     assert run("serve", "--root", "empty", "--host", "0.0.0.0")[0] == 1  # noqa: S104  # what is refused
 
 
+def test_a_damaged_release_is_left_for_the_one_before(run, world):
+    run("install", "one.edge.zip", "--keys", "keys.json", "--root", "root")
+    run("install", "two", "--root", "root")
+    (world / "root" / "current" / "step.onnx").write_bytes(b"rot")
+    assert run("forecast", "--root", "root")[0] == 1  # which writes nothing
+    code, out, err = run("step", "--root", "root", stdin=ticks(10.0))
+    assert (code, json.loads(out)["v"]) == (0, 1)
+    assert "step.onnx has another size" in err
+    assert "went back to test 1 " in err
+    (world / "root" / "current" / "step.onnx").write_bytes(b"rot")  # now both are
+    code, out, err = run("step", "--root", "root", stdin=ticks(10.0))
+    assert (code, out, err.count("\n")) == (1, "", 1)
+
+
 def test_status_tells_damage(run, world):
     run("install", "one.edge.zip", "--keys", "keys.json", "--root", "root")
     (world / "root" / "current" / "model.onnx").write_bytes(b"")
