@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from edge.quantize.block import COARSE, FIRST, SECOND, Block, Coded, better
 from edge.quantize.codec import THETA_LIMIT
 from edge.quantize.polynomial import step_up
-from tests.bench.edge_populations import random_ar, resonant
+from tests.bench.edge_populations import random_ar, resonant, seasonal_expanded
 from tests.oracles import edge_quantize as oracle
 
 
@@ -19,6 +21,13 @@ def test_search_is_far_better_than_rounding():
     assert np.median(first.rise) < np.median(plain.rise) / 10
     second = made.take(np.arange(10)).search(8, SECOND)
     assert second.rise.mean() < first.rise[:10].mean()
+
+
+def test_moves_of_pairs_help_some_and_harm_none():
+    made = block(seasonal_expanded(40, np.random.default_rng(10)))
+    still, moved = made.search(8, replace(SECOND, moves=False)), made.search(8, SECOND)
+    assert (moved.rise <= still.rise).all()
+    assert (moved.rise < 0.98 * still.rise).any()
 
 
 def test_the_rise_told_is_that_of_the_decoded_codes():

@@ -77,6 +77,11 @@ def test_even_poles_nearer_to_the_circle_than_records_may_have_pass_the_guard():
     assert coded.rise[0] <= MAX_RISE
 
 
+def test_short_models_mostly_need_four_bits():
+    coded = code(Models.plain(random_ar(100, 3, np.random.default_rng(8))))
+    assert (coded.bits == 4).mean() > 0.8
+
+
 def test_a_looser_guard_takes_fewer_bits_and_a_tighter_one_more():
     models = Models.plain(random_ar(40, 8, np.random.default_rng(3)))
     bits = [code(models, max_rise=guard).bits.sum() for guard in (1e-1, 1e-3, 1e-5, 1e-7)]
