@@ -70,14 +70,14 @@ def _known(client: MlflowClient, run_id: str) -> bool:
 
 def _pack(summary: BundleSummary, folder: Path) -> None:
     """Put what is uploaded into `folder`, as it will lie in the run."""
-    import mlflow.onnx
     import onnx
+    from mlflow.onnx import save_model
 
     for path in summary.documents:
         (folder / Path(path).name).write_bytes(Path(path).read_bytes())
     metadata = {"forecast.bundle": summary.digest, "forecast.fleet": summary.fleet}
     for name, path in summary.models.items():
-        mlflow.onnx.save_model(
+        save_model(
             onnx.load(path),
             str(folder / name),
             pip_requirements=_requirements(),

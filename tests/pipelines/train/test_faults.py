@@ -90,10 +90,10 @@ def test_a_full_disk(point, whole, room, new_url, children, job):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of 400 KB; skips where we may not make one."""
+    """A folder on a disk of 600 KB; skips where we may not make one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True, check=False)
     except FileNotFoundError:
