@@ -10,6 +10,8 @@ from typing import Final
 from edge.bundle.archive import members
 from edge.bundle.folder import put
 from edge.bundle.keys import ALGORITHM, SigningKey
+from edge.errors import ExportError
+from edge.runtime.errors import BundleError
 from edge.runtime.manifest import (
     KIND,
     MANIFEST,
@@ -49,7 +51,8 @@ class Facts:
 def write_manifest(folder: Path, facts: Facts, key: SigningKey | None) -> Manifest:
     """Write the manifest of all files in `folder`, and its signature; return it as a device reads it.
 
-    The signature is left out where there is no key.
+    The signature is left out where there is no key. `ExportError` where a device would refuse it: a file or
+    the whole is too large, a number out of range.
     """
     listed = [name for name in members(folder) if name not in (MANIFEST, SIGNATURE)]
     document = asdict(facts) | {
@@ -60,11 +63,19 @@ def write_manifest(folder: Path, facts: Facts, key: SigningKey | None) -> Manife
         "files": [_entry(folder, name) for name in sorted(listed)],
     }
     data = dumps(document)
-    found = read_manifest(data)
+    found = _accepted(data)
     put(folder, MANIFEST, data)
     if key is not None:
         put(folder, SIGNATURE, signature(key, data))
     return found
+
+
+def _accepted(data: bytes) -> Manifest:
+    """Read the manifest as a device does; what that would refuse is refused here."""
+    try:
+        return read_manifest(data)
+    except BundleError as error:
+        raise ExportError(f"a device would refuse this bundle: {error}") from error
 
 
 def signature(key: SigningKey, data: bytes) -> bytes:

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from edge.bundle.grid import grid_of
+from edge.errors import ExportError
 from edge.fleet import Fleet
+from edge.runtime.errors import BundleError
 from edge.runtime.schema import KIND, read_schema
 from forecast.models.canonical_json import dumps
 from forecast.models.computed import is_computed
@@ -37,6 +39,11 @@ def write_schema(
         In the order of step.onnx.
     unit
         Of y; may be empty.
+
+    Raises
+    ------
+    ExportError
+        A device would refuse it: too many series or regressors, lags beyond its limits.
     """
     closed = np.full(fleet.n, -1, dtype=np.int64)
     closed[layout.rows] = np.arange(len(layout.rows))
@@ -59,5 +66,8 @@ def write_schema(
         "q": fleet.innovations.shape[1],
     }
     data = dumps(document)
-    read_schema(data)  # what a device would refuse is refused here
+    try:
+        read_schema(data)
+    except BundleError as error:
+        raise ExportError(f"a device would refuse this bundle: {error}") from error
     return data
