@@ -131,6 +131,8 @@ class Stepper:
         found: Mapping[str, NDArray[Any]] = {}
         for k in range(ahead):
             kept, found = self._point(row, kept, y if k == ahead - 1 else np.nan, x)
+        if self.schema.freq.kind == "ticks":  # its points are where the ticks are
+            kept = kept._replace(ts_ms=ts_ms)
         return kept, found
 
     def _point(self, row: int, kept: Kept, y: float, x: F64) -> tuple[Kept, Mapping[str, NDArray[Any]]]:

@@ -5,10 +5,12 @@ import shutil
 import subprocess
 import sys
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from edge.runtime import ed25519
 from edge.runtime.device import status
 from edge.runtime.errors import InstallError
 from edge.runtime.installing import install, rollback
@@ -63,6 +65,8 @@ ACTS = {
 def test_a_fault_at_every_change(made, templates, tmp_path, monkeypatch, act, fault):
     # The self-test is the same at every change, and most of the time: it has tests of its own.
     monkeypatch.setattr("edge.runtime.installing.self_test", lambda _: ())
+    for pure in ("verify", "decode"):  # the same few signatures, thousands of times
+        monkeypatch.setattr(ed25519, pure, cache(getattr(ed25519, pure)))
     name, bind, expected = ACTS[act]
     run, root = bind(made), tmp_path / "root"
     log = changes(templates, name, root, run)

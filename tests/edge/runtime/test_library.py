@@ -64,7 +64,13 @@ def case(request, tmp_path_factory):
     frame = frame if takes else frame.drop(columns="price")
     fitted = fc.fit(frame, model, freq=freq, exog=["price"] if takes else None, n_jobs=1)
     done = edge.export(
-        fitted, tmp_path_factory.mktemp("case") / "b", horizon=H, sign_key=KEY, level=(80,), name="case"
+        fitted,
+        tmp_path_factory.mktemp("case") / "b",
+        horizon=H,
+        sign_key=KEY,
+        level=(80,),
+        name="case",
+        profile="latency",
     )
     return fitted.records[0], done, y, price, to_ms(times)
 
@@ -128,7 +134,7 @@ def test_histories_are_those_of_the_library(case):
         state, _ = online.tick(records, state, 0, float(history[k]), {"price": price[0, k]})
     standing = at_states(records, [state] * 2)
     want = forecast(standing, H, (80.0,), {"price": np.stack([known[TICKS : TICKS + H]] * 2)})
-    np.testing.assert_allclose(got.mean, want.mean[0], rtol=2e-3)  # quantised
+    np.testing.assert_allclose(got.mean, want.mean[0], rtol=1e-6)
 
 
 def test_a_device_takes_it(case, tmp_path):
