@@ -1,4 +1,4 @@
-"""References of the parity vectors, against the library by another way: filtered over new data, then forecast."""
+"""References of the parity vectors, against the library by another way: filtered over new data."""
 
 from __future__ import annotations
 
