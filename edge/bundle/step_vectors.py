@@ -20,6 +20,8 @@ from forecast.online.tick import tick
 from forecast.types import F64, I64, Bool
 
 TICKS: Final = 8
+# Rounding of a value this many standard deviations large is 1e-11 of one.
+_SHARPEST: Final = 5e4
 # Share of missing values; the first series begins with one, and two that follow each other are among them.
 _MISSING: Final = 0.25
 
@@ -81,6 +83,8 @@ def step_vectors(
         infos = run.move(y, columns.at(k))
         now = ahead(run.standing(), horizon, levels, columns.future(k))
         said.append(_answers(y, infos, now, bool(len(levels))))
+    if not _sharp(some):
+        said = [{name: value for name, value in one.items() if name != "z"} for one in said]
     found: dict[str, NDArray[Any]] = {
         f"step.{name}": np.stack([one[name] for one in said]) for name in said[0]
     }
@@ -90,6 +94,13 @@ def step_vectors(
     if fleet.names:
         found["step.x"] = np.stack([columns.window(k) for k in range(TICKS)])
     return found
+
+
+def _sharp(records: Records) -> bool:
+    """Whether innovations keep their digits: of values far from 0 the difference to a forecast does not."""
+    size = np.abs(records.levels).max(axis=1, initial=0.0)
+    sd = np.sqrt(np.where(records.sigma2 > 0, records.sigma2, np.inf))
+    return bool((size / sd).max(initial=0.0) < _SHARPEST)
 
 
 def _answers(y: F64, infos: Sequence[Info], now: Ahead, bands: bool) -> dict[str, F64]:

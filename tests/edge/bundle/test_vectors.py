@@ -114,6 +114,15 @@ def test_ticks_have_gaps_and_go_on(fitted, model):
     assert all(np.array_equal(found[name], again[name], equal_nan=True) for name in found)
 
 
+def test_innovations_that_are_rounding_are_no_reference(fitted):
+    from dataclasses import replace
+
+    records = fitted.records[0]
+    far = replace(records, levels=records.levels + 1e9)
+    assert "step.z" in step_vectors(records, Fleet.of(records), np.arange(4), H, ())
+    assert "step.z" not in step_vectors(far, Fleet.of(far), np.arange(4), H, ())
+
+
 def test_a_missing_value_is_the_forecast_of_the_step_before(fitted):
     records = fitted.records[0]
     found = step_vectors(records, Fleet.of(records), np.arange(4), H, ())
