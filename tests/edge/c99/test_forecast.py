@@ -59,10 +59,13 @@ def test_fixed_point_stays_within_what_it_promises(tmp_path, seed):
     records, fleet = random_fleet(seed, exog=False, log=False)
     programs = Programs(tmp_path, fleet, range(fleet.n), H)
     n_lags, rng = int(programs.define("LAGS")), np.random.default_rng(seed)
-    for size in (0.01, 1.0, 4.0):
+    edge, _ = limit_of(fleet, range(fleet.n), H)
+    for size in (0.01, 1.0, 4.0, None):
         rows, want = [], []
         for i in range(fleet.n):
-            lags = values_of(records, i, rng.normal(size=n_lags) * size)
+            # None: as far out as the promise goes; nothing may saturate there.
+            w = rng.normal(size=n_lags) * size if size else rng.choice([-0.999, 0.999], n_lags) * edge[i]
+            lags = values_of(records, i, w)
             t = int(records.nobs[i])
             rows.append([i, *([t] if fleet.needs_t else []), *lags.tolist()])
             want.append(Series(records, i, fleet.names).forecast(lags, t, None, 0, H))
