@@ -44,7 +44,7 @@ def forecast_model(
         loaded. A file of one series is always in closed form, in float64.
     quantized
         The codes; series then stand in the order of ``quantized.order``. Needed by "size" and
-        "balanced" where any series has an AR part, not used by the others.
+        "balanced" where any of several series has an AR part; "latency" does not look at it.
 
     Notes
     -----
@@ -62,12 +62,12 @@ def forecast_model(
     check_request(horizon, levels)
     if profile not in PROFILES:
         raise InputError(f"profile must be one of {', '.join(PROFILES)}, got {profile!r}")
-    coded = profile != "latency" and fleet.n > 1 and bool(fleet.phi.any() or fleet.seasonal_phi.any())
-    if coded and quantized is None:
-        raise InputError(f"profile {profile!r} stores codes: give `quantized`, from edge.quantize")
-    form, plain = Form(profile, None), Plain.of(fleet)
-    if coded and quantized is not None:
+    if profile != "latency" and quantized is not None:
         fleet = fleet.take(quantized.order)
+    form, plain = Form(profile, None), Plain.of(fleet)
+    if profile != "latency" and fleet.n > 1 and (fleet.phi.any() or fleet.seasonal_phi.any()):
+        if quantized is None:
+            raise InputError(f"profile {profile!r} stores codes: give `quantized`, from edge.quantize")
         form, plain = Form(profile, quantized), Plain.of(fleet, quantized.phi, quantized.seasonal_phi)
     graph = Graph("forecast")
     inputs = declare(graph, signature(fleet), fleet.n, horizon)

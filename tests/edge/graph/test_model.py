@@ -71,17 +71,28 @@ def worst(got, expected, fleet, index):
     return max(gaps)
 
 
-@pytest.mark.parametrize("profile", PROFILES)
-@settings(max_examples=12, deadline=None)
-@given(seed=st.integers(0, 2**20), horizon=st.integers(1, 12), exog=st.booleans())
-def test_any_fleet_says_what_its_records_mean(profile, seed, horizon, exog):
+def check_a_fleet(profile, seed, horizon, exog):
     records = mixed_records(6, seed, EXOG if exog else ())
     index = np.random.default_rng(seed).integers(0, 6, 4)
     got, expected, fleet, _ = run(records, horizon, profile, index, (50, 95), seed)
     assert worst(got, expected, fleet, index) < (EXACT if profile == "latency" else STORED)
 
 
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize(("seed", "horizon", "exog"), [(1, 10, True), (2, 5, False), (3, 1, True)])
+def test_fleets_of_all_kinds_say_what_their_records_mean(profile, seed, horizon, exog):
+    check_a_fleet(profile, seed, horizon, exog)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("profile", PROFILES)
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**20), horizon=st.integers(1, 12), exog=st.booleans())
+def test_any_fleet_says_what_its_records_mean(profile, seed, horizon, exog):
+    check_a_fleet(profile, seed, horizon, exog)
+
+
+@settings(max_examples=15, deadline=None)
 @given(seed=st.integers(0, 2**20), horizon=st.integers(1, 12), exog=st.booleans())
 def test_any_single_series_says_what_its_record_means(seed, horizon, exog):
     records = mixed_records(1, seed, EXOG if exog else ())
@@ -299,6 +310,14 @@ def test_the_file_of_a_quantised_fleet_says_what_the_decoded_records_mean():
     call = inputs(fleet, np.arange(12), 6)
     got, expected = session(data).run(None, call), answers(stand, fleet, np.arange(12), call, 6)
     assert worst(got, expected, fleet, np.arange(12)) < STORED
+
+
+def test_series_stand_in_the_order_of_the_codes_even_without_any_ar_part():
+    records = make_records(3, const=np.array([1.0, 2.0, 3.0]))
+    codes = coded(records)
+    data = forecast_model(Fleet.of(records), 2, (), "balanced", codes)
+    mean = session(data).run(["mean"], {"index": np.arange(3), "lags": np.zeros((3, 1))})[0]
+    np.testing.assert_array_equal(mean[:, 0], codes.order + 1.0)
 
 
 def test_what_cannot_be_a_file():
