@@ -149,18 +149,29 @@ class StateFile:
 
 def _open(path: Path, read_only: bool) -> sqlite3.Connection:
     try:
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-        db = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
         try:
-            _prepare(db, read_only)
-        except BaseException:
-            db.close()
-            raise
+            return _connected(path, read_only)
+        except sqlite3.OperationalError:
+            if not read_only:
+                raise
+        # What a power cut left half written is undone by whoever may write; then it can be read.
+        _connected(path, read_only=False).close()
+        return _connected(path, read_only)
     except sqlite3.Error as error:
         raise DeviceError(
             f"the states {path} cannot be opened: {error}; where the file is damaged, move it away, "
             "and the series begin where the bundle was made"
         ) from None
+
+
+def _connected(path: Path, read_only: bool) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    db = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    try:
+        _prepare(db, read_only)
+    except BaseException:
+        db.close()
+        raise
     return db
 
 
@@ -175,6 +186,7 @@ def _prepare(db: sqlite3.Connection, read_only: bool) -> None:
         return
     # FULL: a step that was answered is on the disk. The journal of one step is a few pages.
     db.execute("PRAGMA synchronous = FULL")
+    db.execute("PRAGMA journal_mode = TRUNCATE")  # its name stays: a wait less for the folder
     if version == 0:
         db.execute("BEGIN IMMEDIATE")
         for table in _TABLES:

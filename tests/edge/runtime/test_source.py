@@ -50,6 +50,17 @@ def test_a_link_that_comes_later_is_not_followed(tmp_path):
         found.read("model.onnx")
 
 
+@pytest.mark.parametrize("n", [1, 1 << 20])
+def test_a_file_that_grows_is_refused(tmp_path, n):
+    folder = write_folder(tmp_path / "b", SOUND)
+    found = verify(folder, TRUST)
+    with open(folder / "model.onnx", "ab") as file:
+        file.write(bytes(n))
+    with pytest.raises(BundleError, match="another size"):
+        found.read("model.onnx")
+    assert sum(map(len, found.source.blocks("model.onnx"))) == len(SOUND["model.onnx"]) + 1
+
+
 def test_a_linked_folder_and_a_fifo_are_refused(tmp_path):
     folder = write_folder(tmp_path / "b", SOUND)
     os.mkfifo(folder / "pipe")

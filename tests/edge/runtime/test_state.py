@@ -108,6 +108,30 @@ def test_a_process_that_is_killed_has_lost_nothing_that_it_answered(root):
         assert last >= lines[-1]
 
 
+HALF_WRITTEN = """
+import os, signal, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 2")
+db.execute("BEGIN IMMEDIATE")
+db.execute("UPDATE state SET ts_ms = 0")
+db.execute("WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000) "
+           "INSERT INTO tick SELECT 'x', i, i, 'filler' FROM n")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+def test_what_was_half_written_is_undone_by_whoever_comes_next(root, read_only):
+    with Device.open(root) as device:
+        want = device.bundle.step("a", 10.0)
+    subprocess.run([sys.executable, "-c", HALF_WRITTEN, str(root / "state.db")], check=False)
+    assert (root / "state.db-journal").stat().st_size > 0
+    with Device.open(root, read_only=read_only) as device:
+        got = device.bundle.forecast("a")
+    assert got.ts_ms == want.ts_ms
+    np.testing.assert_array_equal(got.mean, want.mean)
+
+
 def test_a_new_release_catches_up_on_the_ticks_that_were(tmp_path, root):
     with Device.open(root) as device:
         for k, y in enumerate([10.0, 12.0, None, 11.0]):
