@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.bundle.closed_vectors import answers, closed_vectors, own_history
-from edge.bundle.gate import (
+from edge.bundle.gate import Verdict, judge
+from edge.bundle.graphs import ClosedForm, Graphs, Progress, build
+from edge.bundle.holding import (
     CLOSED_RTOL,
     DEVICE_CLOSED_RTOL,
     DEVICE_STEP_RTOL,
     STEP_RTOL,
-    Verdict,
     hold,
     hold_ticks,
-    judge,
+    steady,
 )
-from edge.bundle.graphs import ClosedForm, Graphs, Progress, build
 from edge.bundle.order import Order
 from edge.bundle.sampling import sample
 from edge.bundle.schema import write_schema
@@ -105,6 +105,10 @@ def _closed(form: ClosedForm, verdict: Verdict) -> tuple[dict[str, NDArray[Any]]
         name: plain[name] for name in ("mean", "variance", "lo", "hi") if name in plain
     }
     worst = max(worst, hold(MODEL, data, plain, references, CLOSED_RTOL))
+    kept = steady(data, plain, references, CLOSED_RTOL)
+    vectors = {
+        name: value for name, value in vectors.items() if name.removeprefix("closed.") in {*kept, *inputs}
+    }
     return vectors | {"closed.rtol": np.array(DEVICE_CLOSED_RTOL)}, worst
 
 
