@@ -32,6 +32,8 @@ from tests.strategies import make_records
 
 H = 24
 MEAN_FLOOR, MEDIAN_FLOOR = 5e-3, 2e-4
+# Largest difference of a rise from the oracle, whose long recursion loses digits near a unit root.
+ORACLE = 1e-6
 # More 16-bit series than this, and 10,000 AR(24) do not fit into 40 bytes each.
 MOST_16 = {"random AR(24)": 0.15}
 FOLDER = Path(__file__).parents[3] / "shared" / "data" / "panels"
@@ -130,7 +132,9 @@ def line_of(population, fleet):
         "ms_a_series": 1e3 * took / n,
         "oracle_difference": slow_difference(models, phi, seasonal_phi, exported),
     }  # fmt: skip
-    kept = line["mean"] <= MEAN_FLOOR and line["median"] <= MEDIAN_FLOOR and line["oracle_difference"] < 1e-7
+    kept = (
+        line["mean"] <= MEAN_FLOOR and line["median"] <= MEDIAN_FLOOR and line["oracle_difference"] < ORACLE
+    )
     few = line["share_16"] <= MOST_16.get(population.name, 1.0)
     line["passed"] = bool(unstable == 0 and kept and few)
     return line

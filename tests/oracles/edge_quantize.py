@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
+from scipy.signal import lfilter
 
 
 def decode(codes, scale):
@@ -36,24 +38,48 @@ def differences(d, seasonal_d, s):
 
 
 def autocovariance(phi):
-    """(p, p) autocovariance matrix for innovations of variance 1: the Yule-Walker equations, solved."""
+    """(p, p) autocovariance matrix for innovations of variance 1: the Yule-Walker equations, exactly."""
     p = len(phi)
-    left = np.eye(p + 1)
+    left = [[Fraction(int(i == j)) for j in range(p + 1)] + [Fraction(int(i == 0))] for i in range(p + 1)]
     for lag in range(p + 1):
         for i in range(p):
-            left[lag, abs(lag - 1 - i)] -= phi[i]
-    gamma = np.linalg.solve(left, np.eye(p + 1)[0])
+            left[lag][abs(lag - 1 - i)] -= Fraction(float(phi[i]))
+    gamma = _solved(np.array(left, dtype=object))
     return np.array([[gamma[abs(i - j)] for j in range(p)] for i in range(p)])
 
 
-def rise(phi, other, horizon, d=0, seasonal_d=0, s=1):
+def variance_of(weights, phi):
+    """Variance of sum_i weights_i y_{t-i}: squares of its response to an innovation, summed to its end.
+
+    Equations for the autocovariance lose all digits of it near a unit root; a sum of squares loses none.
+    """
+    steps = int(min(2_000_000, 100 + 40 / max(1e-9, 1.0 - largest_pole(phi))))
+    pulse = np.zeros(steps)
+    pulse[: len(weights)] = weights
+    return float((lfilter([1.0], np.concatenate([[1.0], -np.asarray(phi)]), pulse) ** 2).sum())
+
+
+def _solved(rows):
+    """Gaussian elimination of (n, n + 1) with exchanges of rows."""
+    n = len(rows)
+    for k in range(n):
+        best = max(range(k, n), key=lambda i: abs(rows[i, k]))
+        rows[[k, best]] = rows[[best, k]]
+        rows[k] = rows[k] / rows[k, k]
+        for i in range(n):
+            if i != k:
+                rows[i] = rows[i] - rows[i, k] * rows[k]
+    return rows[:, n]
+
+
+def rise(phi, other, horizon, d=0, seasonal_d=0, s=1, exact=False):
     """Mean over h of RMSE_h of the model `other` over that of the true model `phi`, less 1.
 
     Both are coefficients of the differenced series. Forecasts are made of the levels, from levels
     whose differences are each unit vector in turn.
     """
     phi, other = np.asarray(phi, float), np.asarray(other, float)
-    gamma, step = autocovariance(phi), differences(d, seasonal_d, s)
+    step, gamma = differences(d, seasonal_d, s), autocovariance(phi) if exact else None
     past = len(phi) + len(step)
     off = np.zeros((horizon, len(phi)))
     for j in range(len(phi)):
@@ -67,7 +93,11 @@ def rise(phi, other, horizon, d=0, seasonal_d=0, s=1):
     total = 0.0
     for h in range(horizon):
         s2 = sum(psi[j] ** 2 for j in range(h + 1))
-        total += math.sqrt(1.0 + off[h] @ gamma @ off[h] / s2)
+        if exact:
+            row = np.array([Fraction(float(x)) for x in off[h]])
+            total += math.sqrt(1.0 + float(row @ gamma @ row) / s2)
+        else:
+            total += math.sqrt(1.0 + variance_of(off[h], phi) / s2)
     return total / horizon - 1.0
 
 

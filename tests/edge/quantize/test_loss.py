@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from edge.quantize.loss import Target, covariance_root, summation
 from edge.quantize.polynomial import product, slopes, step_up
+from tests.bench.edge_populations import near_unit
 from tests.oracles import edge_quantize as oracle
 
 PARCORS = st.lists(st.floats(-0.95, 0.95), min_size=1, max_size=6)
@@ -36,6 +37,14 @@ def test_rise_of_an_integrated_model_is_that_of_its_levels(d, D, s):
             assert got[i, j] == pytest.approx(oracle.rise(phi[i], others[i, j], 10, d, D, s), rel=1e-8)
 
 
+def test_rise_near_a_unit_root_is_that_of_exact_fractions():
+    phi = step_up(near_unit(3, 8, np.random.default_rng(5)))
+    other = phi + 1e-4 * np.random.default_rng(6).normal(size=phi.shape)
+    got = Target.of(phi, 12).rise(other)
+    for i in range(3):
+        assert got[i] == pytest.approx(oracle.rise(phi[i], other[i], 12, exact=True), rel=1e-6)
+
+
 def test_rise_is_what_simulated_forecasts_lose():
     # 400,000 forecasts of one series: the ratio of two errors of the same path has little noise
     rng, phi, other, h, n = np.random.default_rng(7), np.array([0.9, -0.5]), np.array([0.6, -0.2]), 4, 400_000
@@ -61,7 +70,9 @@ def test_root_is_that_of_the_autocovariance():
     phi = step_up(rng.uniform(-0.9, 0.9, (5, 7)))
     root = covariance_root(phi)
     for i in range(5):
-        np.testing.assert_allclose(root[i] @ root[i].T, oracle.autocovariance(phi[i]), rtol=1e-7)
+        np.testing.assert_allclose(
+            root[i] @ root[i].T, oracle.autocovariance(phi[i]).astype(float), rtol=1e-7
+        )
 
 
 def test_root_holds_near_two_unit_roots_at_once():
