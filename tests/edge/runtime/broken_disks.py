@@ -66,12 +66,12 @@ class PowerCut(CountingDisk):
     """The power goes: what nobody waited for is lost.
 
     Names that are not synced with their folder go back to what they were, unless `names_stay`; files whose
-    content is not synced are empty.
+    content is not synced are empty. With `last_stays` the last name is on the disk before the older ones.
     """
 
-    def __init__(self, at: int = -1, names_stay: bool = False) -> None:
+    def __init__(self, at: int = -1, names_stay: bool = False, last_stays: bool = False) -> None:
         super().__init__(at, after=True)
-        self.names_stay = names_stay
+        self.names_stay, self.last_stays = names_stay, last_stays
         self.undo: list[tuple[Path, Callable[[], None]]] = []
         self.soft: set[Path] = set()
 
@@ -110,7 +110,7 @@ class PowerCut(CountingDisk):
             if soft.is_file():
                 soft.write_bytes(b"")
         if not self.names_stay:
-            for _, back in reversed(self.undo):
+            for _, back in reversed(self.undo[:-1] if self.last_stays else self.undo):
                 back()
         super().fail(what, path)
 

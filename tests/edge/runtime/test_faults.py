@@ -49,6 +49,7 @@ DISKS = {
     "torn": lambda k: TornDisk(k),
     "power, nothing stays": lambda k: PowerCut(k),
     "power, names stay": lambda k: PowerCut(k, names_stay=True),
+    "power, out of order": lambda k: PowerCut(k, last_stays=True),
     "full": lambda k: FullDisk(k),
 }
 ACTS = {
