@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from edge.graph.builder import DOUBLE, Graph, Value
-from forecast.types import Bool
+from forecast.types import F64, Bool
+
+# Float32 is within 2^-24 of a number; 127 steps of this reach as far.
+FINE: Final = 2.0**-31
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,13 @@ class Tables:
         kept = self.stored(stored, name)
         return kept if stored.dtype == np.float64 else self.graph.cast(kept, DOUBLE)
 
+    def fine(self, array: F64) -> Value:
+        """Return the rows of `array` (n,) in 5 bytes: float32, and 8 more bits (see `fine_parts`)."""
+        high, low = fine_parts(_two_dimensional(array))
+        base, graph = self.rows(high, np.float32), self.graph
+        factor = graph.add("Mul", graph.cast(self.stored(low), DOUBLE), graph.number(FINE))
+        return graph.add("Add", base, graph.add("Mul", base, factor))
+
     def stored(self, array: NDArray[Any], name: str | None = None) -> Value:
         """Return the rows of `array` for the batch, in its own type."""
         if _all_same(array):
@@ -63,3 +73,11 @@ def _two_dimensional(array: NDArray[Any]) -> NDArray[Any]:
 
 def _all_same(array: NDArray[Any]) -> bool:
     return bool((array == array[:1]).all())
+
+
+def fine_parts(array: F64) -> tuple[F64, NDArray[np.int8]]:
+    """Return high and low of numbers as high (1 + low `FINE`): high has 24 bits, the error is 2^-32 at most."""
+    high = array.astype(np.float32).astype(np.float64)
+    step = np.where(high == 0.0, 1.0, high * FINE)
+    low = np.clip(np.rint((array - high) / step), -127, 127)
+    return high, low.astype(np.int8)
