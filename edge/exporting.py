@@ -32,7 +32,8 @@ class Exported:
     """The same as one file."""
     report: pd.DataFrame = field(repr=False)
     """One row a series: ``unique_id, status, bits, lags_before, lags_kept, max_pole_before, max_pole_after,
-    margin, rmse_rise, reason``. `max_pole_after` and `margin` are read back from the file."""
+    margin, rmse_rise, reason``. `max_pole_after` and `margin` are read back from model.onnx; those of "step
+    only" are the record's."""
     name: str
     bundle_version: int
     model: str

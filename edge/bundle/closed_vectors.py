@@ -37,7 +37,7 @@ class Closed:
 
 
 def decoded(records: Records, fleet: Fleet, phi: F64, seasonal_phi: F64) -> Records:
-    """Return records with other coefficients; a series that is kept by its mean keeps its mean.
+    """Return records with other coefficients; their constants follow, so that no series changes its level.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def decoded(records: Records, fleet: Fleet, phi: F64, seasonal_phi: F64) -> Reco
         (n, any) coefficients, as wide as the widest order or wider.
     """
     gain = (1.0 - phi.sum(axis=1)) * (1.0 - seasonal_phi.sum(axis=1))
-    const = np.where(fleet.mean != 0, fleet.mean * gain, records.const)
+    const = np.where(fleet.regression, records.const, records.const / fleet.gain * gain)
     return replace(
         records, phi=phi[:, : records.phi.shape[1]].copy(), const=const,
         seasonal_phi=seasonal_phi[:, : records.seasonal_phi.shape[1]].copy(),
@@ -63,7 +63,7 @@ def closed_vectors(closed: Closed, rows: I64, seed: int = 0) -> dict[str, NDArra
     twice = take(some, np.tile(np.arange(n), 2))
     t = twice.nobs.astype(np.int64) + np.repeat([0, _LATER], n)
     x = _regressors(closed, twice, t, seed)
-    lags = _history(closed, twice, x)
+    lags = _history(closed, twice)
     rng = np.random.default_rng(seed)
     spread = np.maximum(np.abs(lags[n:]).mean(axis=1, keepdims=True), 1e-6) * 0.05
     lags[n:] += spread * rng.uniform(-1, 1, lags[n:].shape)
@@ -94,14 +94,14 @@ def own_history(closed: Closed) -> dict[str, NDArray[Any]]:
     x = _regressors(closed, records, t, seed=0)
     inputs: dict[str, NDArray[Any]] = {
         "index": np.arange(records.n_series),
-        "lags": _history(closed, records, x),
+        "lags": _history(closed, records),
         "t": t,
         "x": x,
     }
     return {name: inputs[name] for name in asked(closed)}
 
 
-def _history(closed: Closed, records: Records, x: F64) -> F64:
+def _history(closed: Closed, records: Records) -> F64:
     """(n, n_lags) last values of y, newest first; a series that keeps fewer repeats its oldest one."""
     levels = records.levels[:, : closed.n_lags]
     if levels.shape[1] < closed.n_lags:

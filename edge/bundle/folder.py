@@ -12,9 +12,7 @@ from typing import Final
 
 from edge.bundle.archive import SUFFIX
 from edge.errors import BundleExistsError, ExportError
-
-MANIFEST: Final = "manifest.json"
-KIND: Final = "forecast.edge-bundle"
+from edge.runtime.manifest import KIND, MANIFEST
 
 # A manifest has a line a file; what is larger was not written here.
 _MOST_BYTES: Final = 1 << 20

@@ -30,14 +30,14 @@ class Table:
     reason: NDArray[np.object_]
     """Why it was left out, or why its lags were not pruned; may be empty."""
     bits: I64
-    """Of a stored coefficient in model.onnx; 32 or 64 where it is a float; 0: not there."""
+    """Of a stored coefficient; 64 where it is a float, as in step.onnx; 0: left out."""
     lags_before: I64
     lags_kept: I64
     max_pole_before: F64
     max_pole_after: F64
-    """Of the poles read back from the file."""
+    """Of the poles as model.onnx decodes them, read back from its bytes; of "step only" the record's."""
     margin: F64
-    """min(1 - abs(k)) of what was read back."""
+    """min(1 - abs(k)) of the same."""
     rmse_rise: F64
     """Mean rise of the forecast RMSE over the horizon by quantisation, a ratio."""
 

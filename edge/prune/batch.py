@@ -142,15 +142,15 @@ class _Guard:
         fits, moved = inside(fits)
         phi, b = np.stack([fit.phi for fit in fits]), np.stack([fit.b for fit in fits])
         value = loss(self._windows(rows), phi, b)
-        limit = self.of_record[rows] * self._advantage(fits, rows)
+        limit = self.of_record[rows] * self._advantage(fits)
         good: Bool = np.array([fit.sound for fit in fits]) & (value <= limit)
         for j, i in enumerate(rows.tolist()):
             at = int(self.batch.where[i])
             self.out.fits[at], self.out.moved[at] = fits[j], bool(moved[j])
         return good
 
-    def _advantage(self, fits: list[Refit], rows: I64) -> F64:
-        """(rows,) how much better more coefficients fit, by chance alone, windows that they have seen.
+    def _advantage(self, fits: list[Refit]) -> F64:
+        """(fits,) how much better more coefficients fit, by chance alone, windows that they have seen.
 
         A residual sum of squares is sigma^2 (n - k) on average.
         """

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from edge.prune.pruned import Pruned, nonzero
 from edge.prune.rewriting import written
+from edge.quantize.polynomial import step_up
 from forecast.errors import InputError
 from forecast.models.assemble import take
 from forecast.models.certificate import certify
@@ -98,16 +99,6 @@ def _rebuilt(part: Records, parcor: F64, before: I64) -> Records:
         "max_pole": certificate.max_pole, "param_cov": {}, "state_cov": _cut(part, p),
     }  # fmt: skip
     return replace(part, **fresh)
-
-
-def step_up(parcor: F64) -> F64:
-    """(n, p) coefficients from partial autocorrelations (Durbin 1960)."""
-    phi = np.zeros_like(parcor)
-    for m in range(parcor.shape[1]):
-        k = parcor[:, m : m + 1]
-        phi[:, :m] -= k * phi[:, :m][:, ::-1]
-        phi[:, m] = k[:, 0]
-    return phi
 
 
 def error_ratio(old: F64, new: F64) -> F64:

@@ -168,7 +168,12 @@ def _print(done: Done) -> None:
     bits += [f"{n} by the step alone" for n in [(there["status"] == "step only").sum()] if n]
     click.echo(f"  models    {', '.join(bits)}")
     pole, margin = there["max_pole_after"].max(), there["margin"].min()
-    click.echo(f"  poles     largest {pole:.6f}, margin {margin:.2g}, read back from the file")
+    source = (
+        "read back from the file"
+        if (there["status"] == "exported").all()
+        else ("read back from model.onnx, of the step those of the record")
+    )
+    click.echo(f"  poles     largest {pole:.6f}, margin {margin:.2g}, {source}")
     click.echo(f"  parity    within {exported.parity_err:.1e} of the library")
     _print_left_out(report[report["status"] == "left out"])
     click.echo(f"  folder    {exported.path}")

@@ -182,7 +182,7 @@ def summary(exported: Exported, version: VersionRow) -> BundleSummary:
 
     report = exported.report
     there = report[report["status"] != "left out"]
-    bits = {f"n_{bits}_bit": int((there["bits"] == bits).sum()) for bits in (4, 8, 16, 32)}
+    bits = {f"n_{bits}_bit": int((there["bits"] == bits).sum()) for bits in (4, 8, 16, 64)}
     metrics = {
         "n_series": len(there), "n_left_out": len(report) - len(there), **bits,
         "n_step_only": int((there["status"] == "step only").sum()),

@@ -52,7 +52,7 @@ def population(n):
 
 def paths(phi, mean, sigma2, lags):
     """(n, H) means and variances, step by step from the formula."""
-    w = np.concatenate([lags - mean[:, None], np.empty((len(phi), 0))], axis=1)
+    w = lags - mean[:, None]
     psi = np.zeros((len(phi), P))
     psi[:, 0] = 1.0
     found, squares = np.empty((len(phi), H)), np.empty((len(phi), H))

@@ -35,7 +35,7 @@ def plain_records(n, p, seed=0, limit=0.7):
     )
 
 
-def mixed_records(n, seed=0, exog=(), max_p=4, q=0):
+def mixed_records(n, seed=0, exog=(), max_p=4):
     """Series of every kind in one file: both forms, orders, differences, seasons, transforms, units."""
     rng = np.random.default_rng(seed)
     p, P = rng.integers(0, max_p + 1, n), rng.integers(0, 3, n)

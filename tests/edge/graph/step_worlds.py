@@ -19,6 +19,7 @@ from forecast.models.forecasting import calibration, forecast
 from forecast.models.intervals import innovation_variance, state_variance
 from forecast.models.records import Records, Transform
 from forecast.types import F64
+from tests.edge.worlds import at_states
 from tests.services.edge.graph_runner import open_session
 
 LEVELS = (80.0, 95.0)
@@ -85,19 +86,7 @@ class Library:
 
     def now(self) -> Records:
         """Records whose series stand where the states say."""
-        records, states = self.records, self.states
-        levels, innovations = np.zeros(records.levels.shape), np.zeros(records.innovations.shape)
-        tail = np.zeros(records.exog_tail.shape)
-        for i, state in enumerate(states):
-            levels[i, : len(state.levels)] = state.levels
-            innovations[i, : len(state.innovations)] = state.innovations
-            for j, name in enumerate(lagged_names(records.exog)):
-                tail[i, j] = state.exog_tail[name]
-        return replace(
-            records, levels=levels, innovations=innovations, exog_tail=tail,
-            nobs=np.array([state.t for state in states], dtype=np.int32),
-            state_cov={i: np.array(state.cov) for i, state in enumerate(states) if state.cov is not None},
-        )  # fmt: skip
+        return at_states(self.records, self.states)
 
     def forecasts(self, x: Mapping[str, F64]) -> dict[str, F64]:
         """Mean, variance and bands from where the states stand."""

@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.prune import prune_parcors
-from edge.prune.parcors import autocovariances, error_ratio, step_up
+from edge.prune.parcors import autocovariances, error_ratio
+from edge.quantize.polynomial import step_up
 from forecast.errors import InputError
 from forecast.models.ar import AR
 from forecast.models.arima import ARIMA

@@ -18,7 +18,7 @@ from edge.runtime.errors import SignatureError
 from forecast.errors import InputError
 from pipelines.cli import main
 from pipelines.errors import StoreError, TrackingError
-from pipelines.export.bundling import Wanted, export_bundle
+from pipelines.export.bundling import Wanted, export_bundle, summary
 from pipelines.settings import load_settings
 from pipelines.store import open_store
 from tests.pipelines.train.conftest import sales
@@ -99,6 +99,14 @@ def test_a_champion_becomes_a_bundle_that_a_device_opens(wanted, settings, tmp_p
     assert summary.digest == manifest.digest
     assert summary.metrics["n_series"] == 6
     assert all(np.isfinite(value) for value in summary.metrics.values())
+
+
+@pytest.mark.parametrize("profile", ["size", "latency"])
+def test_every_series_is_counted_once_by_its_bits(wanted, settings, profile):
+    done = export_bundle(replace(wanted, profile=profile), settings, None)
+    bits = {k: v for k, v in summary(done.exported, done.version).metrics.items() if k.endswith("_bit")}
+    assert sum(bits.values()) == 6
+    assert bits["n_64_bit"] == (6 if profile == "latency" else 0)
 
 
 def test_numbers_grow_whatever_became_of_an_export(wanted, settings, monkeypatch, tmp_path):
