@@ -15,6 +15,7 @@ from edge.fleet import Fleet
 from edge.graph.builder import ALLOWED, IR_VERSION, OPSET
 from edge.graph.model import PROFILES, forecast_model
 from edge.graph.plain import signature
+from edge.quantize.polynomial import step_up
 from edge.quantize.quantized import quantize
 from forecast.errors import InputError
 from forecast.models.assemble import take
@@ -37,7 +38,6 @@ from tests.edge.graph.fleets import (
     plain_records,
     session,
 )
-from tests.oracles import roots
 from tests.record_strategies import object_array
 from tests.strategies import make_records
 
@@ -344,14 +344,12 @@ def test_the_same_fleet_gives_the_same_bytes():
 
 def test_sizes():
     """The budget: 40 bytes a series beside codes, 2,400 without, 2.6 kB for one alone; p = H = 24."""
-    n = 2000
+    n = 10_000
     rng = np.random.default_rng(0)
-    k = np.sin(rng.uniform(-0.4, 0.4, (n, 24)))
-    phi = np.array([roots.step_up(row) for row in k])
+    phi = step_up(np.sin(rng.uniform(-0.4, 0.4, (n, 24))))
     records = make_records(n, phi=phi, const=rng.normal(size=n), sigma2=rng.gamma(2.0, size=n))
     fleet = Fleet.of(records)
     codes = coded(records, n16=0, n4=0)
-    for profile, most in (("size", 42), ("balanced", 42), ("latency", 2400)):
-        # The graph is 5.7 of these, and 1.1 where there are 10,000 series.
+    for profile, most in (("size", 40), ("balanced", 40), ("latency", 2400)):
         assert len(forecast_model(fleet, 24, (), profile, codes)) / n <= most
     assert len(forecast_model(Fleet.of(take(records, np.array([4]))), 24)) <= 2600
