@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edge import runtime as runtime
     from edge.bundle.keys import SigningKey as SigningKey
     from edge.bundle.keys import read_key as read_key
     from edge.bundle.keys import write_key as write_key
@@ -42,6 +43,8 @@ __all__ = [*_WHERE]  # noqa: PLE0604  # names are served by __getattr__
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401  # any public name
+    if name == "runtime":  # `edge.runtime.Bundle` after `import edge` alone
+        return import_module("edge.runtime")
     if name not in _WHERE:
         raise AttributeError(f"module 'edge' has no attribute {name!r}")
     value = getattr(import_module(_WHERE[name]), name)

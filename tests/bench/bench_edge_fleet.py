@@ -18,15 +18,15 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.check import parity
 from edge.fleet import Fleet
 from edge.graph.builder import DOUBLE, Graph
 from edge.quantize import quantize
 from tests.bench.edge_populations import SEED, random_ar
 from tests.bench.measure import arguments, conclude, one_core, show
-from tests.edge.artifacts import difference, fleet_graph, inputs_of, step_up
+from tests.edge.artifacts import fleet_graph, inputs_of, step_up
 from tests.services.edge.cache import MissingError
 from tests.services.edge.environments import environment
-from tests.services.edge.graph_runner import run_graph
 from tests.strategies import make_records
 
 P, H, T = 24, 24, 600
@@ -92,9 +92,8 @@ def process_of_one_product(folder):
 
 def error(graph, feed, fleet, coefficients):
     """Largest error of mean and variance, relative to the largest value of the series."""
-    found = run_graph(graph, feed)
     want = paths(coefficients, fleet.mean, fleet.sigma2 * fleet.calibration**2, fleet.levels)
-    return max(difference(found[name], ahead) for name, ahead in zip(("mean", "variance"), want, strict=True))
+    return max(parity(graph, feed, dict(zip(("mean", "variance"), want, strict=True))).values())
 
 
 def lines_of(profile, n, graph, runs, off):

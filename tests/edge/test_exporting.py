@@ -294,6 +294,12 @@ def test_importing_edge_costs_nothing():
     assert not {"numpy", "onnx", "onnxruntime", "cryptography", "pandas"} & set(done.stdout.split())
 
 
+def test_the_device_side_is_there_after_importing_edge_alone():
+    probe = "import edge; print(edge.runtime.Bundle is edge.Bundle)"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_public_names_are_there():
     for name in edge.__all__:
         assert getattr(edge, name) is not None
