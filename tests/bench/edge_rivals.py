@@ -3,7 +3,8 @@
 The model is the plain one, mean = lags W with W (p, H) in float32. Each tool makes another model of it, which
 runs as ONNX Runtime sees fit (integer kernels where it has them), one series a call. What it loses is
 measured on values of the series' own law: with x of the autocovariance and y the answer, the mean square of
-y - W'x joins the variance of the forecast.
+y - W'x joins the variance of the forecast. What it makes of the model's poles is measured on its answers one
+step ahead to each lag alone: these are the coefficients that a recursion by this file would have.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
+from edge.check.poles import largest_pole
+
 CALIBRATION, TEST = 256, 128
 
 
@@ -36,9 +39,9 @@ def tools():
     }
 
 
-def rise(target, tool, rng):
-    """(n,) mean rise of the forecast RMSE that `tool` causes, for the models of a `Target`."""
-    out = np.empty(len(target.a))
+def rises_and_poles(target, tool, rng):
+    """(n,) mean rise of the forecast RMSE by `tool` for the models of a `Target`, and (n,) largest poles."""
+    out, first = np.empty(len(target.a)), np.empty(target.a.shape)
     for i in range(len(out)):
         w = np.ascontiguousarray(target.weights[i].T.astype(np.float32))
         inputs = (target.root[i] @ rng.normal(size=(len(w), CALIBRATION + TEST))).T.astype(np.float32)
@@ -46,7 +49,9 @@ def rise(target, tool, rng):
         x = inputs[CALIBRATION:]
         off = run(made, x) - x.astype(np.float64) @ target.weights[i].T
         out[i] = (np.sqrt(1.0 + np.mean(off**2, axis=0) / target.spread[i]) - 1.0).mean()
-    return out
+        alone = np.abs(inputs[:CALIBRATION]).max() / 2.0  # of a size that it was calibrated on
+        first[i] = run(made, alone * np.eye(len(w), dtype=np.float32))[:, 0] / alone
+    return out, largest_pole(first)
 
 
 def plain(w):
