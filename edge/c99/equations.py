@@ -95,13 +95,20 @@ def equations(
     variance = (some.sigma2 * some.calibration**2)[:, None] * np.cumsum(psi**2, axis=1)
     return Equations(
         fleet=some, horizon=horizon, a=a, b=b,
-        drive=np.where(settled, 0.0, some.const), mean=np.where(settled, some.mean, 0.0),
+        drive=np.where(settled, 0.0, _constant(some, a)), mean=np.where(settled, some.mean, 0.0),
         moving=some.d + some.D > 0, season=season, season_length=length,
         used=[
             j for j, term in enumerate(some.terms) if some.beta[:, j].any() and not is_wave(term.name)
         ],
         variance=variance,
     )  # fmt: skip
+
+
+def _constant(some: Fleet, a: F64) -> F64:
+    """(n,) constants that belong to coefficients `a`: other ones change no level."""
+    stationary = some.d + some.D == 0
+    gain = np.where(stationary, 1.0 - a.sum(axis=1), some.gain)
+    return np.where(some.regression, some.const, some.const / some.gain * gain)
 
 
 def psi_weights(a: F64, b: F64, horizon: int) -> F64:

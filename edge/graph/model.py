@@ -68,7 +68,7 @@ def forecast_model(
     if profile != "latency" and fleet.n > 1 and (fleet.phi.any() or fleet.seasonal_phi.any()):
         if quantized is None:
             raise InputError(f"profile {profile!r} stores codes: give `quantized`, from edge.quantize")
-        form, plain = Form(profile, quantized), Plain.of(fleet, quantized.phi, quantized.seasonal_phi)
+        form = Form(profile, quantized)
     graph = Graph("forecast")
     inputs = declare(graph, signature(fleet), fleet.n, horizon)
     tables = Tables(graph, inputs.index)

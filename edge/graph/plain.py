@@ -31,14 +31,11 @@ class Plain:
     """What is left of m_t: no constants, and no slopes that differences take away."""
 
     @staticmethod
-    def of(fleet: Fleet, phi: F64 | None = None, seasonal_phi: F64 | None = None) -> Plain:
+    def of(fleet: Fleet) -> Plain:
         """Rewrite a fleet without moving averages.
 
-        Parameters
-        ----------
-        phi, seasonal_phi
-            (n, p) the coefficients that the file will hold, where these are not the fleet's. A series
-            kept by its mean keeps its mean; others their constant.
+        The center follows from the fleet's own coefficients. A file that holds others, from codes, keeps
+        it: what they change is then the weight of what lies off the center, not the level.
         """
         if not fleet.stateless.all():
             rows = np.flatnonzero(~fleet.stateless).tolist()
@@ -46,10 +43,7 @@ class Plain:
                 f"series {', '.join(repr(fleet.ids[i]) for i in rows[:_NAMED])} have a moving average: "
                 "their forecasts need a state; export them as step.onnx alone"
             )
-        gain = fleet.gain if phi is None or seasonal_phi is None else _gain(phi, seasonal_phi)
-        settled = fleet.mean != 0
-        conditional = np.where(settled, fleet.mean, fleet.const / gain)
-        center = np.where(fleet.regression, _center(fleet), conditional)
+        center = np.where(fleet.regression, _center(fleet), fleet.const / fleet.gain)
         slope = np.where(fleet.regression & (fleet.d + fleet.D > 0), 0.0, fleet.slope)
         return Plain(fleet, center, Terms(fleet, np.zeros(fleet.n), slope))
 
@@ -85,10 +79,6 @@ def signature(fleet: Fleet) -> Signature:
     back = fleet.n_lags if plain.free.any() else 0
     n_past = fleet.max_lag + back if fleet.names else 0
     return Signature(fleet.n_lags, n_past, plain.terms.needs_t, fleet.names)
-
-
-def _gain(phi: F64, seasonal_phi: F64) -> F64:
-    return np.asarray((1.0 - phi.sum(axis=1)) * (1.0 - seasonal_phi.sum(axis=1)))
 
 
 def _center(fleet: Fleet) -> F64:

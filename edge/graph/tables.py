@@ -76,7 +76,7 @@ def _all_same(array: NDArray[Any]) -> bool:
 
 
 def fine_parts(array: F64) -> tuple[F64, NDArray[np.int8]]:
-    """Return high and low of numbers as high (1 + low `FINE`): high has 24 bits, the error is 2^-32 at most."""
+    """Return high (of 24 bits) and low of numbers that are high (1 + low `FINE`), to 2^-32 of themselves."""
     high = array.astype(np.float32).astype(np.float64)
     step = np.where(high == 0.0, 1.0, high * FINE)
     low = np.clip(np.rint((array - high) / step), -127, 127)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -83,6 +83,10 @@ class Models:
         none = np.zeros(n, dtype=np.int64)
         return cls(parcor, none + p, np.zeros((n, 0)), none, none + 1, none, none)
 
+    def take(self, rows: NDArray[np.intp]) -> Models:
+        """Return the models at positions `rows`."""
+        return Models(*(getattr(self, f.name)[rows] for f in fields(self)))
+
     def __post_init__(self) -> None:
         for name, k in (("parcor", self.parcor), ("seasonal_parcor", self.seasonal_parcor)):
             bad = np.flatnonzero(~(np.abs(k) < 1.0).all(axis=1))
@@ -138,6 +142,18 @@ def code(
         for some in _chunks(rows[out.rise[rows] > max_rise], at_once):
             _climb(models, out, some, rungs[common:], shape, max_rise, horizon)
     return out
+
+
+def merged(parts: Sequence[tuple[NDArray[np.intp], CodedModels]], n: int) -> CodedModels:
+    """Put parts at their positions among n models."""
+    columns = []
+    for f in fields(CodedModels):
+        like = getattr(parts[0][1], f.name)
+        column = np.zeros((n, *like.shape[1:]), like.dtype)
+        for rows, part in parts:
+            column[rows] = getattr(part, f.name)
+        columns.append(column)
+    return CodedModels(*columns)
 
 
 def _climb(

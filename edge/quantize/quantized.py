@@ -10,9 +10,9 @@ import numpy as np
 from edge.errors import ExportError, GateError
 from edge.fleet import Fleet
 from edge.quantize.codec import F32, I16, decode
-from edge.quantize.models import HORIZON, MAX_RISE, CodedModels, Models, Progress, code
+from edge.quantize.models import HORIZON, MAX_RISE, CodedModels, Models, Progress, code, merged
 from forecast.models.certificate import certify
-from forecast.types import F64, I64, U8
+from forecast.types import F64, I64, U8, Bool
 
 Bits = Literal["auto", 16, 8, 4]
 
@@ -90,8 +90,9 @@ def quantize(
 
     Notes
     -----
-    Of a differenced series it is the forecasts of the levels that count. Series with a moving average are
-    left out of `order`: they are exported unquantised, as Kalman steps.
+    Of a differenced series it is the forecasts of the levels that count. A series whose recursion is driven
+    by a trend, a season or regressors takes 16 bits: its rise would have to count these as well. Series with
+    a moving average are left out of `order`: they are exported unquantised, as Kalman steps.
 
     Raises
     ------
@@ -111,8 +112,24 @@ def quantize(
         fleet.parcor[rows], fleet.p[rows], fleet.seasonal_parcor[rows], fleet.P[rows],
         fleet.s[rows], fleet.d[rows], fleet.D[rows],
     )  # fmt: skip
-    ladder = (4, 8, 16) if bits == "auto" else (int(bits),)
-    return _arrange(fleet, rows, code(models, ladder, max_rise, horizon, progress), horizon)
+    if bits != "auto":
+        return _arrange(fleet, rows, code(models, (int(bits),), max_rise, horizon, progress), horizon)
+    driven = _driven(fleet)[rows]
+    parts = [
+        (which, code(models.take(which), ladder, max_rise, horizon, progress))
+        for which, ladder in ((np.flatnonzero(~driven), (4, 8, 16)), (np.flatnonzero(driven), (16,)))
+        if len(which)
+    ]
+    return _arrange(fleet, rows, merged(parts, len(rows)), horizon)
+
+
+def _driven(fleet: Fleet) -> Bool:
+    """(n,) series in whose recursion a trend, a season or regressors enter: coefficients weigh those, too.
+
+    What that costs depends on values that are not known here, so they take the finest codes.
+    """
+    terms = (fleet.slope != 0) | fleet.seasonal.any(axis=1) | fleet.beta.any(axis=1)
+    return np.asarray(~fleet.regression & terms)
 
 
 def _arrange(fleet: Fleet, rows: I64, coded: CodedModels, horizon: int) -> Quantized:

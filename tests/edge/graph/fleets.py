@@ -132,11 +132,11 @@ def _rounded(parcor, most):
 
 
 def as_decoded(records, codes):
-    """The records that a coded file stands for: other coefficients; a mean stays, else the constant."""
+    """The records that a coded file stands for: other coefficients, and constants that keep the level."""
     some = take(records, codes.order)
     fleet = Fleet.of(some)
     gain = (1 - codes.phi.sum(axis=1)) * (1 - codes.seasonal_phi.sum(axis=1))
-    const = np.where(fleet.mean != 0, fleet.mean * gain, some.const)
+    const = np.where(fleet.regression, some.const, some.const * gain / fleet.gain)
     phi, seasonal = np.zeros_like(some.phi), np.zeros_like(some.seasonal_phi)
     phi[:, : codes.phi.shape[1]] = codes.phi
     seasonal[:, : codes.seasonal_phi.shape[1]] = codes.seasonal_phi

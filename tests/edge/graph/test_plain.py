@@ -40,10 +40,9 @@ def test_a_line_that_stays_needs_t():
     assert plain(slope=0.5, d=np.array([1], np.int32)).terms.needs_t  # CONDITIONAL: a quadratic trend
 
 
-def test_a_mean_is_kept_when_coefficients_change():
+def test_a_constant_is_a_mean_also_of_differences():
     fleet = Fleet.of(make_records(2, phi=[0.5], const=3.0, d=np.array([0, 1], np.int32)))
-    found = Plain.of(fleet, np.full((2, 1), 0.6), np.zeros((2, 0)))
-    np.testing.assert_allclose(found.center, [6.0, 7.5])
+    np.testing.assert_allclose(Plain.of(fleet).center, [6.0, 6.0])
 
 
 def test_moving_averages_are_named():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from functools import partial
 
@@ -380,17 +379,3 @@ def test_a_horizon_or_level_that_makes_no_sense_is_refused():
         step_model(fleet, 0)
     with pytest.raises((EdgeError, ValueError), match="level"):
         step_model(fleet, 3, (120.0,))
-
-
-@pytest.mark.bench
-@pytest.mark.parametrize("name", ["ar24", "sarima"])
-def test_a_tick_takes_100_us(name):
-    device = Device(one(name), H, ())
-    feed = {"y": np.array([np.nan]), "state": device.state, "cov": device.cov}
-    best = np.inf
-    for _ in range(20):
-        begin = time.perf_counter()
-        for _ in range(100):
-            device.session.run(None, feed)
-        best = min(best, (time.perf_counter() - begin) / 100)
-    assert best < 100e-6
