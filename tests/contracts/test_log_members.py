@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from pipelines.errors import FencedError, LogError
+from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.protocol import Delivery
 from pipelines.log.records import Partition, make_block
 from tests.contracts.log_places import Scene, drain, numbered, texts, wait_for
@@ -274,6 +274,29 @@ def test_at_least_once(scene):
     worker.member.commit({source: 4})
     assert worker.member.committed([source]) == {source: 4}
     assert len(scene.read(target)[target]) == 6
+
+
+@pytest.mark.slow
+def test_a_transaction_that_took_too_long_is_aborted_and_the_member_goes_on(scene):
+    if not scene.place.shares:
+        pytest.skip("a transaction of an embedded log is in memory until it is committed")
+    ticks, outputs = scene.topic(), scene.topic()
+    source, target = Partition(ticks, 0), Partition(outputs, 0)
+    worker = scene.worker([ticks], transaction_timeout_s=3.0)
+    worker.until_owns(1)
+    worker.member.begin()
+    worker.member.write(make_block(target, [(b"k", b"too late")]))
+    ends = time.monotonic() + 16.0  # the broker looks every ten seconds
+    while time.monotonic() < ends:
+        worker.turn(0.5)
+    with pytest.raises(AbortedError):
+        worker.member.commit({source: 5})
+    assert worker.member.committed([source]) == {source: None}
+    worker.member.begin()
+    worker.member.write(make_block(target, [(b"k", b"in time")]))
+    worker.member.commit({source: 6})
+    assert worker.member.committed([source]) == {source: 6}
+    assert texts(scene.read(target)[target]) == [b"in time"]
 
 
 def test_transactions_are_asked_for_in_order(scene):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.confluent.columns import batches
 from pipelines.log.confluent.faults import NOT_STARTED, P, T, fault, insist, reason
+from pipelines.log.confluent.groups import Groups
 from pipelines.log.confluent.reading import complain, consume, place, placed, sort_out
 from pipelines.log.confluent.sender import Sender
 from pipelines.log.confluent.topics import Topics
@@ -26,8 +28,15 @@ class ConfluentMember:
     """`Member` by librdkafka: cooperative rebalance, static membership, one transaction at a time."""
 
     def __init__(
-        self, membership: Membership, reading: Mapping[str, Any], writing: Mapping[str, Any], topics: Topics
+        self,
+        membership: Membership,
+        reading: Mapping[str, Any],
+        writing: Mapping[str, Any],
+        topics: Topics,
+        groups: Groups,
     ) -> None:
+        self._groups = groups
+        self._membership = membership
         self._who = f"{membership.instance} of {membership.group}: "
         self._exactly_once = membership.delivery is Delivery.EXACTLY_ONCE
         self._topics = topics
@@ -41,6 +50,7 @@ class ConfluentMember:
         self._fenced: FencedError | None = None
         self._ready = not self._exactly_once
         self._open = False
+        self._begun_s = 0.0
 
     def join(self, topics: Sequence[str], listener: Listener) -> None:
         """Become a member; partitions come with `poll`."""
@@ -122,7 +132,7 @@ class ConfluentMember:
             raise LogError(f"{self._who}a transaction is open already")
         self._take_over()
         self._insist("beginning a transaction", self._sender.producer.begin_transaction)
-        self._open = True
+        self._open, self._begun_s = True, time.monotonic()
 
     def write(self, block: Block) -> None:
         """Append records; they are on their way when this returns."""
@@ -131,7 +141,14 @@ class ConfluentMember:
 
     def pending(self) -> int:
         """Return how many bytes written are not acknowledged yet."""
-        return self._sender.pending()
+        pending = 0
+
+        def ask() -> None:
+            nonlocal pending
+            pending = self._sender.pending()
+
+        self._or_abort(ask)
+        return pending
 
     def barrier(self) -> None:
         """Wait until what was written is acknowledged (at-least-once)."""
@@ -152,8 +169,11 @@ class ConfluentMember:
 
     def abort(self) -> None:
         """Forget what was written since `begin`."""
-        if self._open:
-            self._insist("aborting", self._sender.producer.abort_transaction, ATTEMPT_S)
+        try:
+            if self._open:
+                self._insist("aborting", self._sender.producer.abort_transaction, ATTEMPT_S)
+        except FencedError as error:
+            self._judge(error)  # the coordinator has aborted it, which is what was wanted
         self._open = False
         self._sender.forget()
 
@@ -189,15 +209,28 @@ class ConfluentMember:
         self._sender.forget()
 
     def _or_abort(self, call: Callable[[], None]) -> None:
-        """Give the transaction up where librdkafka asks for it."""
+        """Give the transaction up where librdkafka asks for it, or the coordinator has done so."""
         try:
             call()
         except AbortedError:
             self.abort()
             raise
         except FencedError as error:
+            raise self._judge(error) from error
+
+    def _judge(self, error: FencedError) -> AbortedError:
+        """Begin with another producer after a transaction that took too long; else raise.
+
+        The coordinator fences who exceeds the timeout as it does one whose name another has taken.
+        """
+        timeout_s = self._membership.transaction_timeout_s
+        in_time = not self._open or time.monotonic() - self._begun_s < timeout_s
+        if in_time or self._groups.displaced(self._membership, self._consumer.memberid()):
             self._fenced = error  # the consumer would hear of it later, or never
-            raise
+            raise error
+        self._sender.renew()
+        self._open = self._ready = False
+        return AbortedError(f"{self._who}a transaction took longer than {timeout_s:g} s; it was aborted")
 
     def _insist(self, doing: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return insist(self._who + doing, PATIENCE_S, call, *args, **kwargs)
