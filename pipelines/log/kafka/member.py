@@ -11,13 +11,13 @@ from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.kafka.broker import Broker
 from pipelines.log.kafka.client import errors, kafka, structs
 from pipelines.log.kafka.columns import read_columns
+from pipelines.log.kafka.deliveries import Deliveries
 from pipelines.log.kafka.faults import naming_faults
 from pipelines.log.kafka.outbox import Send
 from pipelines.log.kafka.reading import poll, theirs
 from pipelines.log.kafka.rebalance import Change, News, forget_answers, hear_of_losses, is_news, keep_joining
 from pipelines.log.kafka.settings import REQUEST_S, joining, producing
 from pipelines.log.kafka.transaction import Transactions
-from pipelines.log.kafka.writer import KafkaWriter
 from pipelines.log.protocol import Delivery, Listener, Membership
 from pipelines.log.records import Batch, Block, Partition
 
@@ -46,13 +46,13 @@ class KafkaMember:
         read_columns(self._consumer)
         hear_of_losses(self._consumer)
         self._transactions: Transactions | None = None
-        self._writer: KafkaWriter | None = None
+        self._deliveries: Deliveries | None = None
         settings = broker.settings | producing(membership)
         if membership.delivery is Delivery.EXACTLY_ONCE:
             limit_s = membership.transaction_timeout_s
             self._transactions = Transactions(broker.address, settings, limit_s, send, self._displaced)
         else:
-            self._writer = KafkaWriter(broker, settings, send)
+            self._deliveries = Deliveries(broker, settings, send)
 
     def join(self, topics: Sequence[str], listener: Listener) -> None:
         self._sound()
@@ -120,27 +120,27 @@ class KafkaMember:
 
     def write(self, block: Block) -> None:
         self._sound()
-        if self._writer is not None:
-            self._writer.write(block)
+        if self._deliveries is not None:
+            self._deliveries.write(block)
             return
         self._broker.check(block.partition)
         with self._naming():
             self._exactly_once().write(block)
 
     def pending(self) -> int:
-        return self._exactly_once().pending() if self._writer is None else self._writer.pending()
+        return self._exactly_once().pending() if self._deliveries is None else self._deliveries.pending()
 
     def barrier(self) -> None:
         self._sound()
-        if self._writer is None:
+        if self._deliveries is None:
             raise LogError("barrier is for at-least-once; commit says when a transaction lasts")
-        self._writer.flush()
+        self._deliveries.flush()
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         self._sound()
         if strangers := positions.keys() - self._owned:
             raise LogError(f"positions of partitions that are not read here: {sorted(strangers)}")
-        if self._writer is None:
+        if self._deliveries is None:
             metadata = self._consumer.group_metadata()
             if positions and not metadata.member_id:
                 self._exactly_once().abort()
@@ -148,7 +148,7 @@ class KafkaMember:
             with self._naming():
                 self._exactly_once().commit(positions, metadata)
         else:
-            self._writer.flush()
+            self._deliveries.flush()
             self._commit(positions)
 
     def abort(self) -> None:
@@ -160,9 +160,8 @@ class KafkaMember:
         self._news.closing = True
         if self._transactions is not None:
             self._transactions.close()
-        if self._writer is not None:
-            with contextlib.suppress(LogError):  # what was not committed comes again
-                self._writer.close()
+        if self._deliveries is not None:
+            self._deliveries.close()
         with contextlib.suppress(errors.KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=int(1000 * REQUEST_S))
 
