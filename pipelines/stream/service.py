@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import PipelineError
 from pipelines.log.records import Partition
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from pipelines.stream.stopping import Stop
     from pipelines.stream.topics import Topics
     from pipelines.wire import Control
+
+# Brokers look every 10 s for transactions that took too long.
+_CLEANING_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,8 @@ def _worker(
     )  # fmt: skip
     outbox = Outbox(member, options.membership.delivery, topics.state, time.monotonic)
     worker = Worker(
-        member, engine, topics, outbox, restorer, totals, metrics, health, stop, options.worker
+        member, engine, topics, outbox, restorer, totals, metrics, health, stop, options.worker,
+        held_s=options.membership.transaction_timeout_s + _CLEANING_S,
     )  # fmt: skip
     if snapshots:
         worker.photographer = Photographer(
@@ -138,8 +142,10 @@ def _worker(
 
 
 def _ends(reader: Reader, ticks: str, n: int) -> dict[int, int]:
+    """Return the ends of partitions that have anything to be read."""
     places = [Partition(ticks, number) for number in range(n)]
-    return {at.number: end for at, end in reader.ends(places).items()}
+    begins, ends = reader.begins(places), reader.ends(places)
+    return {at.number: end for at, end in ends.items() if end > begins[at]}
 
 
 def _leave(member: Member) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -246,8 +247,54 @@ def test_deleted_records_move_the_beginning(scene):
     worker.member.seek({partition: 2})  # no longer there: goes on where records begin
     worker.until_saw(partition, 4)
     assert [offset for offset, _, _ in worker.seen[partition]] == [6, 7, 8, 9]
+    assert worker.skipped == [(partition, 2, 6)]
     scene.place.forget(partition, 10)
     assert scene.read(partition) == {partition: []}
+
+
+def test_positions_are_where_reading_goes_on_past_markers(scene):
+    topic = scene.topic()
+    partition = Partition(topic, 0)
+    author = scene.worker([scene.topic()])
+    author.until_owns(1)
+    author.member.begin()
+    author.member.write(make_block(partition, numbered(5)))
+    author.member.commit({})
+    worker = scene.worker([topic])
+    worker.until_saw(partition, 5)
+    ends = worker.member.ends([partition])  # with a marker where there are any
+
+    def at_the_end():
+        return worker.member.positions([partition]) == ends
+
+    wait_for(at_the_end, worker.turn)
+    for start in (2, 5):  # from a record, and from the marker itself
+        worker.member.seek({partition: start})
+        assert worker.member.positions([partition]).get(partition, start) == start
+        wait_for(at_the_end, worker.turn)
+    assert len(worker.seen[partition]) == 5 + 3
+    assert worker.member.positions([Partition(topic, 7)]) == {}
+
+
+def test_a_position_that_is_held_is_not_waited_for_longer_than_asked(scene):
+    if not scene.place.shares:
+        pytest.skip("nothing is open in an embedded log")
+    ticks = scene.topic()
+    source = Partition(ticks, 0)
+    holder = scene.worker([ticks])
+    holder.until_owns(1)
+    holder.member.begin()
+    holder.member.commit({source: 3})
+    holder.member.close()
+    asking = scene.member(replace(holder.membership, instance="worker-2"))
+    assert asking.committed([source], 5.0) == {source: 3}
+    with scene.place.holding(holder.membership.group, source, 4):
+        started = time.monotonic()
+        with pytest.raises(LogError) as caught:
+            asking.committed([source], 1.0)
+        assert caught.value.retriable
+        assert time.monotonic() - started < 5.0
+    assert asking.committed([source]) == {source: 3}
 
 
 def test_a_position_beyond_the_end_is_an_error(scene):

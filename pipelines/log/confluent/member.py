@@ -17,6 +17,7 @@ from pipelines.log.confluent.sender import Sender
 from pipelines.log.confluent.topics import Topics
 from pipelines.log.protocol import Delivery, Listener, Membership
 from pipelines.log.records import Batch, Block, Partition
+from pipelines.log.retention import tell_skipped
 
 # One attempt; librdkafka gives the thread back after it, and the attempt is made again.
 ATTEMPT_S = 10.0
@@ -75,7 +76,8 @@ class ConfluentMember:
                 raise raised
             complain(events.error)
         if astray := [each for each in events.astray if self._is_astray(each)]:
-            self._place(placed(self._topics, astray))
+            skipped = tell_skipped if self._listener is None else self._listener.skipped
+            self._place(placed(self._topics, astray, skipped))
         return self._past_markers(read) if read else read
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
@@ -105,16 +107,25 @@ class ConfluentMember:
         self._paused.difference_update(here)
         self._consumer.resume(_theirs(here))
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+    def committed(
+        self, partitions: Iterable[Partition], within_s: float | None = None
+    ) -> dict[Partition, int | None]:
         """Return the committed positions, once no open transaction holds one of them."""
         asked = _theirs(partitions)
         if not asked:
             return {}
-        found = self._insist("asking for positions", self._consumer.committed, asked, ATTEMPT_S)
+        limit_s = PATIENCE_S if within_s is None else within_s
+        doing, ask = f"{self._who}asking for positions", self._consumer.committed
+        found = insist(doing, limit_s, ask, asked, min(limit_s, ATTEMPT_S))
         for at in found:
             if at.error is not None:
                 raise fault(f"{self._who}position of {at.topic}-{at.partition}", at.error)
         return {Partition(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found}
+
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return where each partition is read on; nothing of one that was sought and not read since."""
+        told = self._consumer.position(_theirs(self._here(partitions)))
+        return {Partition(at.topic, at.partition): at.offset for at in told if at.offset >= 0}
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offsets that the next records will have."""

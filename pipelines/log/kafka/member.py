@@ -25,6 +25,8 @@ from pipelines.log.records import Batch, Block, Partition
 _CLEANING_S: Final = 15.0
 # A member that sends no heartbeats is joining, or has lost its place: ask which, no more often than this.
 _LOOK_S: Final = 1.0
+# A position is known here, unless the partition has a new leader that is to be asked first.
+_POSITION_MS: Final = 1000
 
 
 class KafkaMember:
@@ -77,7 +79,7 @@ class KafkaMember:
         while True:
             self._tell(self._listener)
             with self._naming():
-                batches = self._polled(ends - time.monotonic(), limit)
+                batches = self._polled(ends - time.monotonic(), limit, self._listener)
             if batches or (time.monotonic() >= ends and not self._news.heard):
                 self._look()
                 return batches
@@ -94,18 +96,30 @@ class KafkaMember:
     def resume(self, partitions: Iterable[Partition]) -> None:
         self._consumer.resume(*theirs(self._owned.intersection(partitions)))
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+    def committed(
+        self, partitions: Iterable[Partition], within_s: float | None = None
+    ) -> dict[Partition, int | None]:
         self._sound()
         if self._transactions is not None and not self._transactions.begun:
             self._transactions.open()
-        ends = time.monotonic() + self._membership.transaction_timeout_s + _CLEANING_S
+        limit_s = self._membership.transaction_timeout_s + _CLEANING_S if within_s is None else within_s
+        ends = time.monotonic() + limit_s
         found: dict[Partition, int | None] = {}
         forget_answers(self._consumer)
         with self._naming():
             for each in partitions:
-                left_ms = int(1000 * max(ends - time.monotonic(), 1.0))
+                # Of several, the last ones are asked for all the same: the brokers may be slow.
+                left_ms = int(1000 * max(ends - time.monotonic(), min(limit_s, 1.0)))
                 found[each] = self._consumer.committed(kafka.TopicPartition(*each), timeout_ms=left_ms)
         return found
+
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        with self._naming():
+            found = {
+                each: self._consumer.position(kafka.TopicPartition(*each), timeout_ms=_POSITION_MS)
+                for each in self._owned.intersection(partitions)
+            }
+        return {each: at for each, at in found.items() if at is not None}
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return self._broker.ends(partitions)
@@ -170,10 +184,10 @@ class KafkaMember:
             raise LogError("at-least-once knows no transactions; join with exactly-once")
         return self._transactions
 
-    def _polled(self, timeout_s: float, limit: int) -> list[Batch]:
+    def _polled(self, timeout_s: float, limit: int, listener: Listener) -> list[Batch]:
         keep_joining(self._consumer)
         try:
-            return poll(self._consumer, self._broker, timeout_s, limit)
+            return poll(self._consumer, self._broker, timeout_s, limit, listener.skipped)
         except errors.KafkaError as error:
             if not is_news(error):
                 raise
