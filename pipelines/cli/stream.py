@@ -84,6 +84,13 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     help="Steps that a late tick may lie behind the newest.",
 )
 @click.option(
+    "--max-series",
+    type=click.IntRange(0, 100_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="Series of a partition that the model does not have; ticks of further ones are refused.",
+)
+@click.option(
     "--lead", type=click.FloatRange(0.0, 1e9), metavar="SECONDS",
     help="A tick whose time is farther ahead of the log's clock is refused; left out: none is.",
 )  # fmt: skip
@@ -217,7 +224,8 @@ def _engine_options(asked: dict[str, Any]) -> StreamOptions:
 
     return StreamOptions(
         horizon=asked["horizon"], levels=tuple(sorted(asked["level"])), gap_cap=asked["gap_cap"],
-        grace=asked["grace"], lead_ms=None if asked["lead"] is None else round(asked["lead"] * 1e3),
+        grace=asked["grace"], max_series=asked["max_series"],
+        lead_ms=None if asked["lead"] is None else round(asked["lead"] * 1e3),
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ def restore(desk: Desk, shard: Shard, batch: Batch) -> None:
     if (firsts == ABSENT).any():
         raise StreamError(f"a state record of {batch.partition} has no key; the topic is not one of state")
     numbers, new = shard.number(batch.data, firsts, lasts)
-    desk.adopt(shard, new)
+    desk.take_on(shard, new)
     rows = np.arange(len(numbers))
     gone = batch.values[:, 0] == ABSENT
     if gone.any():

@@ -184,7 +184,7 @@ def test_produce_flushes_when_it_is_stopped(csv, tmp_path):
 
 
 def test_the_lead_of_a_stream_is_in_seconds():
-    asked = {"horizon": 3, "level": (95.0,), "gap_cap": 1, "grace": 0}
+    asked = {"horizon": 3, "level": (95.0,), "gap_cap": 1, "grace": 0, "max_series": 9}
     assert stream._engine_options({**asked, "lead": 1.5}).lead_ms == 1500
     assert stream._engine_options({**asked, "lead": None}).lead_ms is None
 
