@@ -51,9 +51,13 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
 @log_options.service
 @_topics
 @click.option("--control", default="model-control", show_default=True, metavar="TOPIC", help="Of promotions.")
-@click.option("--group", default="forecast", show_default=True, help="Workers of one group share the ticks.")
+@click.option(
+    "--group", default="forecast", show_default=True, callback=options.named,
+    help="Workers of one group share the ticks.",
+)  # fmt: skip
 @click.option(
     "--instance",
+    callback=options.named,
     help="Name of this worker in its group, the same after a restart; by default of the machine.",
 )
 @click.option(

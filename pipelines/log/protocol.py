@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from pipelines.errors import SettingsError
 from pipelines.log.records import Batch, Block, Partition
 from pipelines.log.retention import tell_skipped
 
@@ -42,7 +43,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """How a worker takes part."""
+    """How a worker takes part; `SettingsError` where a name is empty."""
 
     group: str
     instance: str
@@ -52,6 +53,11 @@ class Membership:
     session_timeout_s: float = 10.0
     transaction_timeout_s: float = 30.0
     linger_ms: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("group", "instance"):
+            if not getattr(self, name).strip():
+                raise SettingsError(f"the {name} of a worker needs a name, got {getattr(self, name)!r}")
 
     @property
     def transactional_id(self) -> str:

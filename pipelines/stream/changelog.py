@@ -88,9 +88,9 @@ def _latest(shard: Shard, batch: Batch, numbers: I64, rows: I64) -> I64:
     sources[(sources < 0) & (last[some] == rows)] = _BEYOND
     best = shard.series.source[: shard.count].copy()
     np.maximum.at(best, some, sources)
-    rows = rows[sources == best[some]]
-    last[numbers[rows]] = rows
-    return rows[last[numbers[rows]] == rows]
+    found: I64 = rows[sources == best[some]]
+    last[numbers[found]] = found
+    return np.asarray(found[last[numbers[found]] == found])
 
 
 def _sources(batch: Batch, rows: I64) -> I64:
