@@ -54,6 +54,10 @@ def open_log(
     if address.startswith(EMBEDDED):
         return _embedded(address.removeprefix(EMBEDDED), keep, make)
     _check(address, client)
+    return _kafka(address, security, client)
+
+
+def _kafka(address: str, security: Security | None, client: str) -> Log:
     try:
         if client == "confluent":
             from pipelines.log.confluent import ConfluentLog
