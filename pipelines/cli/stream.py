@@ -110,6 +110,13 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     help="Between two commits.",
 )
 @click.option(
+    "--linger-ms",
+    type=click.IntRange(0, 1000),
+    default=5,
+    show_default=True,
+    help="Between two polls, while ticks come a few at a time: less CPU a tick.",
+)
+@click.option(
     "--start",
     type=click.Choice(["earliest", "latest"]),
     default="earliest",
@@ -237,7 +244,7 @@ def _service_options(asked: dict[str, Any]) -> ServiceOptions:
     from pipelines.log.protocol import Delivery, Membership
     from pipelines.stream.service import ServiceOptions
     from pipelines.stream.topics import topics_for
-    from pipelines.stream.worker import WorkerOptions
+    from pipelines.stream.worker_options import WorkerOptions
 
     given = {name: asked[name] for name in _TOPICS if asked[name] is not None}
     interval_s = asked["commit_interval_ms"] / 1e3
@@ -253,7 +260,7 @@ def _service_options(asked: dict[str, Any]) -> ServiceOptions:
         topics_for(asked["ticks"], asked["forecasts"])._replace(**given),
         control=asked["control"],
         partitions=asked["partitions"],
-        worker=WorkerOptions(commit_interval_s=interval_s),
+        worker=WorkerOptions(commit_interval_s=interval_s, linger_s=asked["linger_ms"] / 1e3),
         from_latest=asked["start"] == "latest",
         snapshots=None if asked["snapshots"] is None else Path(asked["snapshots"]),
         metrics_port=asked["metrics_port"],

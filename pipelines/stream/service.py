@@ -21,7 +21,8 @@ from pipelines.stream.restoring import Restorer
 from pipelines.stream.snapshot import Snapshots
 from pipelines.stream.snapshotting import Photographer
 from pipelines.stream.swapping import ControlWatcher
-from pipelines.stream.worker import Worker, WorkerOptions
+from pipelines.stream.worker import Worker
+from pipelines.stream.worker_options import WorkerOptions
 
 if TYPE_CHECKING:
     from pipelines.log.protocol import Log, Member, Membership, Reader

@@ -28,30 +28,19 @@ if TYPE_CHECKING:
     from pipelines.stream.stopping import Stop
     from pipelines.stream.swapping import ControlWatcher
     from pipelines.stream.topics import Topics
+    from pipelines.stream.worker_options import WorkerOptions
 
 # Between two slices of a restore, the ticks of other partitions and a rebalance have their turn.
 _RESTORE_SLICE_S: Final = 0.05
+
+# Ticks of a poll from which on the fixed costs of a turn matter little: no poll waits after it.
+_MANY: Final = 2_000
 
 # How often the ends of the partitions are asked for: a round trip, in the loop.
 _LAG_EVERY_S: Final = 5.0
 
 # How long another worker may be asked for before this one looks to its own ticks again.
 _ASK_S: Final = 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """How a worker paces itself."""
-
-    commit_interval_s: float = 0.1
-    """With exactly-once, forecasts are seen this much later at most."""
-    batch_limit: int = 20_000
-    """Ticks a poll: what one turn of the loop takes."""
-    idle_wait_s: float = 0.25
-    pending_limit: int = 64 << 20
-    """Bytes written and not acknowledged, beyond which reading waits."""
-    patience_s: float = 60.0
-    """Faults of the log are met by trying again for so long; then the worker ends, to be started anew."""
 
 
 @dataclass(slots=True)
@@ -96,6 +85,7 @@ class Worker:
     _restore_from: float = 0.0
     """No restore before this, after a fault in one."""
     _next_lag: float = 0.0
+    _linger_until: float = 0.0
 
     def __post_init__(self) -> None:
         self._pressure = BackPressure(self.member, self.totals, self.options.pending_limit)
@@ -131,7 +121,10 @@ class Worker:
     def _turn(self) -> None:
         self.outbox.settle()
         self._swap()
+        self._linger()
         batches = self.member.poll(self._wait_s(), self.options.batch_limit)
+        few = 0 < sum(len(batch.offsets) for batch in batches) < _MANY
+        self._linger_until = self.clock() + self.options.linger_s if few else 0.0
         self._polled = {batch.partition.number for batch in batches}
         self._answer_callbacks()
         self._pass_over()
@@ -149,6 +142,15 @@ class Worker:
         if self.outbox.since is None:
             self._keep_house()
             self._done = self._at_end()
+
+    def _linger(self) -> None:
+        """Let some more ticks come, unless there is something else to do."""
+        until = self._linger_until
+        if self.outbox.since is not None:
+            until = min(until, self.outbox.since + self.options.commit_interval_s)
+        wait_s = until - self.clock()
+        if wait_s > 0.0 and not self.restorer.partitions:
+            self.stop.wait(wait_s)
 
     def _wait_s(self) -> float:
         """How long a poll may wait: not beyond the next commit, not at all while states are restored."""

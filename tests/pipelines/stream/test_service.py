@@ -24,7 +24,7 @@ from pipelines.stream.options import StreamOptions
 from pipelines.stream.service import ServiceOptions, run_service
 from pipelines.stream.stopping import Stop
 from pipelines.stream.topics import topics_for
-from pipelines.stream.worker import WorkerOptions
+from pipelines.stream.worker_options import WorkerOptions
 from tests.chaos.feeding import DT_MS, Shares, make_model, messages
 from tests.chaos.records import Record
 from tests.chaos.states import compare_states
