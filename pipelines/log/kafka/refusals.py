@@ -24,7 +24,7 @@ class _Ear(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         for given in record.args if isinstance(record.args, tuple) else ():
-            if isinstance(given, _REFUSALS):
+            if isinstance(given, BaseException) and isinstance(given, _REFUSALS):
                 self.heard = given
             self.hung_up += isinstance(given, errors.KafkaConnectionError)
 
