@@ -42,13 +42,13 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
 @pytest.fixture(scope="module")
 def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     """A broker that asks for a password, over TLS."""
-    _need_java()
+    _need_java("openssl")
     with secured(tmp_path_factory.mktemp("kafka") / "secured") as found:
         yield found
 
 
-def _need_java() -> None:
-    if reason := missing():
+def _need_java(*more: str) -> None:
+    if reason := missing(*more):
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)
