@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -142,8 +142,21 @@ class Cluster:
             process.wait()
 
 
-def make(folder: Path, n_brokers: int = 1) -> Cluster:
-    """Write settings and format the folders of a cluster that is not started yet."""
+def make(
+    folder: Path,
+    n_brokers: int = 1,
+    more: Callable[[Broker], str] = lambda _: "",
+    format_with: Sequence[str] = (),
+) -> Cluster:
+    """Write settings and format the folders of a cluster that is not started yet.
+
+    Parameters
+    ----------
+    more
+        Returns settings that take the place of ours.
+    format_with
+        What the tool that formats is told beside.
+    """
     ports = free_ports(2 * n_brokers)
     brokers = [
         Broker(node, ports[2 * node - 2], ports[2 * node - 1], folder / f"node-{node}")
@@ -164,10 +177,11 @@ def make(folder: Path, n_brokers: int = 1) -> Cluster:
                 copies=copies,
                 in_sync=max(copies - 1, 1),
             )
+            + more(broker)
         )
         subprocess.run(
             [*_java(cluster.classes), "kafka.tools.StorageTool", "format", "-t", cluster.identity,
-             "-c", str(broker.settings)],
+             "-c", str(broker.settings), *format_with],
             check=True, capture_output=True, timeout=STARTS_WITHIN_S,
         )  # fmt: skip
     return cluster
