@@ -19,6 +19,7 @@ from .kept import KeptStates, MemoryStates
 from .keys import TrustedKeys, one_key, read_keys
 from .manifest import Manifest
 from .model import Model
+from .readiness import check_agreement
 from .regressors import Given, fill_calendar, read_window
 from .schema import Schema, read_schema
 from .stepping import GAP_CAP, Stepper
@@ -35,7 +36,7 @@ class Bundle:
     ) -> None:
         self._verified = verified
         self.schema: Schema = read_schema(verified.read("schema.json"))
-        _check_agreement(verified.manifest, self.schema)
+        check_agreement(verified.manifest, self.schema)
         self._states = MemoryStates() if states is None else states
         self._gap_cap = gap_cap
         self._initial = InitialStates(verified, self.schema)
@@ -314,12 +315,3 @@ def _history(history: object) -> F64:
     if values.ndim != 1 or np.isinf(values).any():
         raise HistoryError(f"history must be finite numbers (n,) or NaN, got shape {values.shape}")
     return values
-
-
-def _check_agreement(manifest: Manifest, schema: Schema) -> None:
-    if (manifest.n_series, manifest.horizon, manifest.levels) != (
-        len(schema.series),
-        schema.horizon,
-        schema.levels,
-    ):
-        raise BundleError("manifest.json and schema.json do not agree on series, horizon or levels")

@@ -96,8 +96,17 @@ def _add_root(parser: argparse.ArgumentParser) -> None:
 def _add_source(parser: argparse.ArgumentParser) -> None:
     _add_root(parser)
     parser.add_argument(
-        "--gap-cap", type=int, default=1000, help="points missing between two ticks that are filled (1000)"
+        "--gap-cap",
+        type=_gap_cap,
+        default=1000,
+        help="points missing between two ticks that are filled (1000)",
     )
+
+
+def _gap_cap(text: str) -> int:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 7:
+        raise argparse.ArgumentTypeError(f"must be a whole number in 0..9999999, got {text!r}")
+    return int(text)
 
 
 def _verify(args: argparse.Namespace) -> int:

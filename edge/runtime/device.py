@@ -108,7 +108,10 @@ def status(root: str | os.PathLike[str]) -> dict[str, Any]:
         found["highest_version"], found["error"] = counter.highest, None
     except InstallError as error:
         found["highest_version"], found["error"] = None, str(error)
-    found["series_moved"] = _moved(place)
+    try:
+        found["series_moved"] = _moved(place)
+    except DeviceError as error:
+        found["series_moved"], found["error"] = None, found["error"] or str(error)
     return found
 
 
@@ -138,10 +141,7 @@ def _described(place: Root, release: str | None) -> dict[str, Any] | None:
 def _moved(place: Root) -> int | None:
     if place.current is None:
         return None
-    try:
-        states = StateFile(place.state_path, place.current, 0, read_only=True)
-    except DeviceError:
-        return None
+    states = StateFile(place.state_path, place.current, 0, read_only=True)
     try:
         return states.moved()
     finally:

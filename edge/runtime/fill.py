@@ -15,8 +15,8 @@ F64 = NDArray[np.float64]
 def fill(history: F64, width: int, one_step: Callable[[F64, int], float]) -> F64:
     """Return `history` without NaN, oldest first.
 
-    What comes before the first `width` known values in a row is dropped where it holds NaN: nothing can be
-    said of it. After them each NaN becomes the forecast of the values before it, filled ones included.
+    What comes before the last `width` known values in a row is dropped: no forecast needs it. After them each
+    NaN becomes the forecast of the values before it, filled ones included.
 
     Parameters
     ----------
@@ -30,13 +30,13 @@ def fill(history: F64, width: int, one_step: Callable[[F64, int], float]) -> F64
     Raises
     ------
     HistoryError
-        No `width` known values stand in a row; or a run of NaN is longer than `width`: from there on a
-        forecast would be made of forecasts alone.
+        No `width` known values stand in a row; or a run of NaN after them is longer than `width`: from there
+        on a forecast would be made of forecasts alone.
     """
     missing = np.isnan(history)
     if not missing.any():
         return history
-    start = _first_run(~missing, width)
+    start = _last_run(~missing, width)
     out = history[start:].copy()
     run = 0
     for i in range(width, len(out)):
@@ -51,13 +51,13 @@ def fill(history: F64, width: int, one_step: Callable[[F64, int], float]) -> F64
     return out
 
 
-def _first_run(known: NDArray[np.bool_], width: int) -> int:
-    """Return where the first `width` known values in a row begin."""
+def _last_run(known: NDArray[np.bool_], width: int) -> int:
+    """Return where the last `width` known values in a row begin."""
     run = 0
-    for i, here in enumerate(known.tolist()):
-        run = run + 1 if here else 0
+    for i in range(len(known) - 1, -1, -1):
+        run = run + 1 if known[i] else 0
         if run == width:
-            return i + 1 - width
+            return i
     raise HistoryError(
         f"the history has no {width} known values in a row, which the model needs to fill what is missing; "
         "pass a longer history"

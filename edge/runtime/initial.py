@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Arrays
+from .errors import BundleError
 from .kept import Kept
 from .schema import Schema
 from .verify import VerifiedBundle
@@ -32,6 +33,15 @@ class InitialStates:
         if at < len(self._cov_rows) and self._cov_rows[at] == row:
             cov = self._cov[at]
         return Kept(last, t, 0, self._state[row], cov, self._tail(row))
+
+    def check(self) -> None:
+        """Read all of it; `BundleError` where it cannot be, or is not finite."""
+        self.clock(0)
+        if not self._bundle.has("step.onnx"):
+            return
+        for part in (self._state, self._cov if len(self._cov_rows) else None, self._tails):
+            if part is not None and not np.isfinite(part).all():
+                raise BundleError("states.npz holds NaN or infinity; export the bundle anew")
 
     @cached_property
     def _arrays(self) -> Arrays:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .arrays import Arrays
 from .errors import BundleError, ParityError, RequestError
 from .model import Model
+from .readiness import check_ready
 from .schema import Schema, read_schema
 from .verify import VerifiedBundle
 
@@ -32,16 +33,17 @@ class Parity:
 
 
 def self_test(bundle: VerifiedBundle) -> tuple[Parity, ...]:
-    """Load every model of the bundle and run it on the parity vectors.
+    """Load every model of the bundle and run it on the parity vectors, and see that the rest is there.
 
     Raises
     ------
     ParityError
         An answer differs by more than the tolerance in the vectors.
     BundleError
-        A model cannot be loaded, or the vectors do not fit it.
+        A model cannot be loaded, or the vectors do not fit it; states or time zone are none of this device.
     """
     schema = read_schema(bundle.read("schema.json"))
+    check_ready(bundle, schema)
     vectors = Arrays(bundle.read("parity.npz"), "parity.npz")
     profile, done = bundle.manifest.profile, []
     for name, prefix in (("model.onnx", "closed"), ("step.onnx", "step")):

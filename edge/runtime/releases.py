@@ -83,15 +83,21 @@ class Root:
         try:
             data = read_small(self.path / "counter.json", _MOST_BYTES)
             if data is None:
-                return Counter()
+                return self._first_counter()
             fields = js.Fields(parse_object(data, _MOST_BYTES, "counter.json"), "counter.json")
             found = Counter(fields.take("highest", js.whole(0, 2**53)), fields.take("release", read_digest))
             fields.end()
         except (OSError, BundleError) as error:
             raise InstallError(
-                f"{error}; write the highest version ever installed and its release into it by hand"
+                f"{error}; write the highest version ever installed and its release into it by hand, as "
+                '{"highest": 3, "release": "64 hex digits, a folder of releases/"}'
             ) from None
         return found
+
+    def _first_counter(self) -> Counter:
+        if self.current is not None:  # it is written before a release is switched to
+            raise BundleError("counter.json is gone, though a release is installed")
+        return Counter()
 
     def count(self, version: int, digest: str) -> None:
         """Raise the counter to `version`; it never falls."""

@@ -172,6 +172,8 @@ def _check(schema: Schema) -> None:
     places = [place for place in schema.closed if place >= 0]
     if len(set(places)) < len(places):
         raise BundleError("schema.json gives two series one position in model.onnx")
+    if places and max(places) >= len(places):
+        raise BundleError(f"schema.json: 'closed' has position {max(places)} of {len(places)} in model.onnx")
     if max(schema.width) > schema.n_lags:
         raise BundleError(f"schema.json: 'width' {max(schema.width)} is over 'n_lags' {schema.n_lags}")
     if len({column.name for column in schema.exog}) < len(schema.exog):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
+import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,8 +20,10 @@ from .wire import MAX_REQUEST_BYTES, MAX_TICK_BYTES, answer_request, answer_tick
 
 DEFAULT_PORT: Final = 8765
 HOSTS: Final = ("127.0.0.1", "::1", "localhost")
-# A client that sends nothing for so long is let go.
+# A request that has not come in so long, whether nothing came or a byte now and then, is let go.
 _TIMEOUT_S: Final = 10.0
+# How often a full house looks whether it is to close.
+_POLL_S: Final = 0.2
 # Connections at a time; each is a thread of about 100 kB.
 _MOST_CONNECTIONS: Final = 16
 
@@ -35,11 +40,15 @@ class Server(ThreadingHTTPServer):
     def __init__(self, device: Device, host: str, port: int) -> None:
         self.device, self.lock, self.ticks = device, threading.Lock(), 0
         self._free = threading.BoundedSemaphore(_MOST_CONNECTIONS)
+        self._ending = threading.Event()
         super().__init__((host, port), Handler)
 
     def process_request(self, request: Any, client_address: Any) -> None:  # noqa: ANN401  # as the base has it
         """Start a thread, once there is room for one."""
-        self._free.acquire()
+        while not self._free.acquire(timeout=_POLL_S):
+            if self._ending.is_set():
+                self.shutdown_request(request)
+                return
         try:
             super().process_request(request, client_address)
         except BaseException:
@@ -52,6 +61,11 @@ class Server(ThreadingHTTPServer):
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
+
+    def shutdown(self) -> None:
+        """End `serve_forever`, also where no connection is free."""
+        self._ending.set()
+        super().shutdown()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
         """Say nothing: a client that went away is not an event."""
@@ -75,6 +89,25 @@ class Server(ThreadingHTTPServer):
         return 200, json.dumps(found).encode() + b"\n"
 
 
+class _Deadline(io.RawIOBase):
+    """What a client sends, up to a time that all of a request has to be there."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link, self.until = link, 0.0
+
+    def readable(self) -> bool:
+        """Tell that this can be read."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:  # noqa: ANN401  # a buffer
+        """Read what has come; `TimeoutError` at the deadline."""
+        left = self.until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        self._link.settimeout(left)
+        return self._link.recv_into(buffer)
+
+
 class Handler(BaseHTTPRequestHandler):
     """One connection."""
 
@@ -86,6 +119,23 @@ class Handler(BaseHTTPRequestHandler):
 
     _MOST: Final = {"/step": MAX_TICK_BYTES, "/forecast": MAX_REQUEST_BYTES}
     _TELLS: Final = ("/healthz", "/status")
+
+    def setup(self) -> None:
+        """Read by a deadline."""
+        super().setup()
+        self._slow = _Deadline(self.connection)
+        self.rfile = io.BufferedReader(self._slow)
+
+    def handle_one_request(self) -> None:
+        """Give the next request its time."""
+        self._slow.until = time.monotonic() + _TIMEOUT_S
+        super().handle_one_request()
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Refuse what is no request, in JSON as the rest."""
+        if self.request_version == "HTTP/0.9":  # as the base calls what it cannot read
+            self.request_version = "HTTP/1.0"
+        self._refuse(code, "malformed", message or "no request that this answers")
 
     def do_GET(self) -> None:
         """Answer /status and /healthz."""
@@ -111,9 +161,13 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing: the caller gets the answer."""
 
     def _is_local(self) -> bool:
-        """Tell whether the request names this machine: a foreign page that points its name here does not."""
-        host = re.sub(r":[0-9]{1,5}$", "", self.headers.get("Host") or "localhost")
-        if host.strip("[]") in HOSTS:
+        """Tell whether the request is of this machine.
+
+        A foreign page that points its name here has another Host; one that posts here has an Origin.
+        """
+        origin = re.sub(r"^https?://", "", self.headers.get("Origin") or "localhost")
+        hosts = (self.headers.get("Host") or "localhost", origin)
+        if all(re.sub(r":[0-9]{1,5}$", "", host).strip("[]") in HOSTS for host in hosts):
             return True
         self._refuse(403, "forbidden", "this answers requests for localhost alone")
         return False
@@ -151,6 +205,7 @@ class Handler(BaseHTTPRequestHandler):
         self._write(code, _error(reason, detail))
 
     def _write(self, code: int, data: bytes) -> None:
+        self.connection.settimeout(_TIMEOUT_S)
         self.send_response(code)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

@@ -118,9 +118,9 @@ class ArchiveSource:
     def __init__(self, path: Path) -> None:
         self._file = open(path, "rb")  # noqa: SIM115  # closed by close()
         try:
-            directory = _check_end(self._file)
+            directory, count = _check_end(self._file)
             self._zip = ZipFile(self._file)
-            self._members = _members(self._zip, directory)
+            self._members = _members(self._zip, directory, count)
         except (BadZipFile, NotImplementedError, ValueError, EOFError, UnicodeError) as error:
             self._file.close()
             raise BundleError(f"{path} is no archive of a bundle: {error}") from None
@@ -175,22 +175,23 @@ def _checked(name: str) -> str:
         raise BundleError(str(error)) from None
 
 
-def _check_end(file: BinaryIO) -> int:
-    """Return where the directory begins; it is bounded before anything parses it."""
+def _check_end(file: BinaryIO) -> tuple[int, int]:
+    """Return where the directory begins, and its entries; it is bounded before anything parses it."""
     size = file.seek(0, os.SEEK_END)
     if not _END_BYTES <= size <= MAX_TOTAL_BYTES + _MOST_DIRECTORY_BYTES:
         raise BundleError(f"the archive has {size} bytes: truncated, or over {MAX_TOTAL_BYTES}")
     file.seek(size - _END_BYTES)
     end = file.read(_END_BYTES)
     count, length, start = (int.from_bytes(end[a:b], "little") for a, b in ((10, 12), (12, 16), (16, 20)))
-    if end[:4] != b"PK\5\6" or end[20:] != b"\0\0" or start + length + _END_BYTES != size:
+    one_disk = end[4:8] == bytes(4) and end[8:10] == end[10:12]
+    if end[:4] != b"PK\5\6" or not one_disk or end[20:] != b"\0\0" or start + length + _END_BYTES != size:
         raise BundleError("the archive does not end as one: truncated, or with something behind it")
     if count > _MOST_MEMBERS or length > _MOST_DIRECTORY_BYTES:
         raise BundleError(f"the archive has {count} members, at most {_MOST_MEMBERS} are read")
-    return start
+    return start, count
 
 
-def _members(archive: ZipFile, directory: int) -> dict[str, ZipInfo]:
+def _members(archive: ZipFile, directory: int, count: int) -> dict[str, ZipInfo]:
     found: dict[str, ZipInfo] = {}
     end = 0
     for info in sorted(archive.infolist(), key=lambda info: info.header_offset):
@@ -212,6 +213,8 @@ def _members(archive: ZipFile, directory: int) -> dict[str, ZipInfo]:
             raise BundleError(f"{name} overlaps another member")
         end = info.header_offset + _LOCAL_HEADER_BYTES + len(name) + info.compress_size
         found[name] = info
+    if len(found) != count:
+        raise BundleError(f"the archive claims {count} members, and has {len(found)}")
     if end > directory:
         raise BundleError("the members overlap the directory of the archive")
     if sum(info.file_size for info in found.values()) > MAX_TOTAL_BYTES:

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -81,12 +81,10 @@ class StateFile:
         ).fetchone()
         if row is None:
             return None
-        ts_ms, t, gap, state, cov, tail = row
-        size = len(state) // 8
-        tails = _array(tail).reshape(-1, self._K) if self._K else _array(tail).reshape(len(tail), 0)
-        return Kept(
-            ts_ms, t, gap, _array(state), None if cov is None else _array(cov).reshape(size, size), tails
-        )
+        try:
+            return _kept(row, self._K)
+        except (TypeError, ValueError) as error:
+            raise _damaged(series, str(error)) from None
 
     def put(self, series: str, kept: Kept, tick: PastTick) -> None:
         """Write where a series stands, and keep the tick."""
@@ -120,15 +118,18 @@ class StateFile:
             "SELECT ts_ms, value, exog FROM tick WHERE series = ? AND ts_ms > ? ORDER BY ts_ms",
             (series, ts_ms),
         )
-        return [PastTick(at, value, json.loads(exog)) for at, value, exog in rows]
+        try:
+            return [PastTick(at, value, json.loads(exog)) for at, value, exog in rows]
+        except (TypeError, ValueError) as error:
+            raise _damaged(series, str(error)) from None
 
     def moved(self) -> int:
         """Return how many series have moved under this release."""
         if self._db is None:
             return 0
-        return int(
-            self._db.execute("SELECT count(*) FROM state WHERE release = ?", (self._release,)).fetchone()[0]
-        )
+        with self.transaction():
+            count = "SELECT count(*) FROM state WHERE release = ?"
+            return int(self._db.execute(count, (self._release,)).fetchone()[0])
 
     def keep_only(self, releases: Sequence[str]) -> None:
         """Forget the states of all other releases."""
@@ -193,6 +194,26 @@ def _prepare(db: sqlite3.Connection, read_only: bool) -> None:
             db.execute(table)
         db.execute(f"PRAGMA user_version = {_VERSION}")
         db.execute("COMMIT")
+
+
+def _kept(row: Any, K: int) -> Kept:  # noqa: ANN401  # of whatever types the file holds
+    ts_ms, t, gap, state, cov, tail = row
+    if not type(ts_ms) is type(t) is type(gap) is int:
+        raise ValueError(f"time {ts_ms!r:.40}, points {t!r:.40} and gap {gap!r:.40} are no whole numbers")
+    size = len(state) // 8
+    tails = _array(tail).reshape(-1, K) if K else _array(tail).reshape(len(tail), 0)
+    covariance = None if cov is None else _array(cov).reshape(size, size)
+    for part in (_array(state), tails, covariance):
+        if part is not None and not np.isfinite(part).all():
+            raise ValueError("it is not finite")
+    return Kept(ts_ms, t, gap, _array(state), covariance, tails)
+
+
+def _damaged(series: str, what: str) -> DeviceError:
+    return DeviceError(
+        f"state.db is damaged where series {series!r} stands: {what}; move the file away, and the series "
+        "begin where the bundle was made"
+    )
 
 
 def _bytes(array: F64) -> bytes:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .answer import Forecast, path
-from .errors import BundleError, ClockError, RegressorError, RequestError
+from .errors import BundleError, ClockError, DeviceError, RegressorError, RequestError
 from .grid import Grid
 from .initial import InitialStates
 from .kept import Kept, KeptStates, PastTick
@@ -98,6 +98,11 @@ class Stepper:
         """Return where a series stands, once it has caught up on ticks that another release took in."""
         series = str(self.schema.series[row])
         kept = self.states.get(series) or self.initial.kept(row)
+        if kept.state.shape != (self.schema.M,):
+            raise DeviceError(
+                f"state.db is damaged where series {series!r} stands: {len(kept.state)} numbers instead of "
+                f"{self.schema.M}; move the file away, and the series begin where the bundle was made"
+            )
         for tick in self.states.after(series, kept.ts_ms):
             try:
                 x = read_tick(tick.exog, self._exog, self.schema.horizon)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from .manifest import (
     read_manifest,
 )
 from .source import Source, open_source
+
+_SIGNATURE = re.compile(r"[0-9a-f]{128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +137,10 @@ def _check_signature(data: bytes, signature: bytes, keys: TrustedKeys) -> str:
 
 
 def _hex(value: object) -> bytes:
-    return bytes.fromhex(js.text(value))
+    """Return 64 bytes; one way of writing them alone is read."""
+    if not isinstance(value, str) or _SIGNATURE.fullmatch(value) is None:
+        raise ValueError(f"must be 128 hex digits, got {value!r:.80}")
+    return bytes.fromhex(value)
 
 
 def _check_files(source: Source, manifest: Manifest) -> None:

@@ -201,15 +201,28 @@ def test_missing_values_are_filled_by_one_step_forecasts(opened, spec, gaps):
     np.testing.assert_allclose(got.mean, want.mean, rtol=1e-12)
 
 
+def test_only_what_the_forecast_needs_is_filled(opened, monkeypatch):
+    bundle = opened(PLAIN)
+    y = np.full(3000, 10.0)
+    y[2:-5:3] = np.nan
+    y[-3] = np.nan
+    runs, run = [], bundle._one_step
+    monkeypatch.setattr(bundle, "_one_step", lambda *args: runs.append(0) or run(*args))
+    bundle.forecast("a", y)
+    assert len(runs) <= 2
+
+
 def test_a_run_of_nan_longer_than_the_lags_is_refused(opened):
     y = np.full(20, 10.0)
-    for first in (5, 17):
-        gap = y.copy()
-        gap[first : first + 3] = np.nan
-        with pytest.raises(HistoryError, match="over 2 missing values in a row"):
-            opened(PLAIN).forecast("a", gap)
+    gap = y.copy()
+    gap[17:] = np.nan
+    with pytest.raises(HistoryError, match="over 2 missing values in a row"):
+        opened(PLAIN).forecast("a", gap)
     with pytest.raises(HistoryError, match="no 2 known values"):
         opened(PLAIN).forecast("a", np.where(np.arange(20) % 2, np.nan, 10.0))
+    gap = y.copy()  # one that the lags have left behind does not matter
+    gap[5:15] = np.nan
+    np.testing.assert_array_equal(opened(PLAIN).forecast("a", gap).mean, opened(PLAIN).forecast("a", y).mean)
     leading = np.r_[np.full(10, np.nan), y]
     np.testing.assert_array_equal(
         opened(PLAIN).forecast("a", leading).mean, opened(PLAIN).forecast("a", y).mean
@@ -269,7 +282,7 @@ def test_a_gap_whose_regressors_are_unknown_is_refused(opened):
 
 def test_to_fill_a_history_its_regressors_are_needed(opened):
     y = np.full(20, 10.0)
-    y[10] = np.nan
+    y[-1] = np.nan
     with pytest.raises(HistoryError, match="every point"):
         opened(RICH).forecast("a", y, {"temp": np.zeros(6)}, RICH.last_ts_ms)
 

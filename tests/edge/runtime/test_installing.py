@@ -1,11 +1,13 @@
 """Install and rollback: what is taken, what is refused, and what goes on serving."""
 
+import json
 import os
 import shutil
 import threading
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from edge.runtime import Bundle, Device
@@ -21,7 +23,9 @@ from tests.edge.runtime.bundles import (
     keys_json,
     manifest,
     members,
+    npz,
     signed,
+    states,
     write_folder,
 )
 from tests.edge.runtime.roots import KEYS, ONE, TWO, leftovers, serving
@@ -124,7 +128,9 @@ def test_a_revoked_key_installs_nothing_and_rolls_nothing_back(made, tmp_path):
     assert serving(root) == 2
 
 
-@pytest.mark.parametrize("attack", ["unsigned", "edited", "extra", "parity", "model"])
+@pytest.mark.parametrize(
+    "attack", ["unsigned", "edited", "extra", "parity", "model", "states", "endless", "zone", "place"]
+)
 def test_what_is_refused_leaves_the_old_one_serving(made, tmp_path, attack):
     root, content = tmp_path / "root", members(TWO)
     install(made[1], root, KEYS)
@@ -137,7 +143,20 @@ def test_what_is_refused_leaves_the_old_one_serving(made, tmp_path, attack):
     elif attack == "parity":
         content = members(replace(TWO, parity_shift=1e-6))
     else:
-        broken = files(TWO) | {"model.onnx": b"no model"}
+        schema = json.loads(files(TWO)["schema.json"])
+        zone = schema["freq"] | {"tz": "Nowhere/Land", "wall": True}
+        broken = (
+            files(TWO)
+            | {
+                "model": {"model.onnx": b"no model"},
+                "states": {"states.npz": npz(t=np.array([1]), last_ts_ms=np.array([1]))},
+                "endless": {
+                    "states.npz": states(TWO).replace(np.float64(2.0).tobytes(), np.float64(np.inf).tobytes())
+                },
+                "zone": {"schema.json": json.dumps(schema | {"freq": zone}).encode()},
+                "place": {"schema.json": json.dumps(schema | {"closed": [1, 2, 3]}).encode()},
+            }[attack]
+        )
         content = broken | signed(manifest(TWO, broken))
     before = status(root)
     with pytest.raises(BundleError) as error:
@@ -196,6 +215,16 @@ def test_nothing_to_roll_back_to(made, tmp_path):
     install(made[1], tmp_path / "root", KEYS)
     with pytest.raises(InstallError, match="no previous"):
         rollback(tmp_path / "root")
+
+
+def test_a_lost_counter_is_not_taken_for_a_new_device(made, tmp_path):
+    root = tmp_path / "root"
+    install(made[2], root, KEYS)
+    (root / "counter.json").unlink()
+    with pytest.raises(InstallError, match=r"counter\.json is gone"):
+        install(made[1], root)  # an older one
+    assert "counter.json is gone" in status(root)["error"]
+    assert serving(root) == 2
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"highest": -1}', '{"highest": 1, "release": "x"}'])

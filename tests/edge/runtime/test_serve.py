@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -96,6 +97,36 @@ def test_another_host_is_refused(server):
         assert ask(server, "GET", "/status", Host=host)[0] == 403
     for host in ("localhost", "localhost:1", "[::1]:80"):
         assert ask(server, "GET", "/healthz", Host=host)[0] == 200
+
+
+def test_a_foreign_page_cannot_post(server):
+    for origin in ("http://evil.example", "null", "https://127.0.0.1.evil.example", "file://"):
+        assert ask(server, "POST", "/step", tick(1), Origin=origin)[0] == 403
+    assert ask(server, "POST", "/step", tick(1), Origin="http://localhost:3000")[0] == 200
+
+
+def test_a_request_has_to_come_in_time(server, monkeypatch):
+    monkeypatch.setattr("edge.runtime.serve._TIMEOUT_S", 0.3)
+    head = b"POST /step HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000\r\n\r\n"
+    with socket.create_connection(server.server_address[:2], timeout=10) as link:
+        link.sendall(head)
+        began = time.monotonic()
+        with suppress(ConnectionError):  # a byte now and then does not keep it open
+            for _ in range(200):
+                link.sendall(b" ")
+                time.sleep(0.05)
+        assert time.monotonic() - began < 5
+
+
+def test_a_full_house_can_be_closed(server, monkeypatch):
+    idle = [socket.create_connection(server.server_address[:2]) for _ in range(40)]
+    try:
+        began = time.monotonic()
+        server.shutdown()
+        assert time.monotonic() - began < 5
+    finally:
+        for link in idle:
+            link.close()
 
 
 def send(server, data, wait=True):

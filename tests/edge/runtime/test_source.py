@@ -50,6 +50,20 @@ def test_a_link_that_comes_later_is_not_followed(tmp_path):
         found.read("model.onnx")
 
 
+@pytest.mark.parametrize(("at", "what"), [(4, "end as one"), (8, "end as one"), (None, "claims 3 members")])
+def test_an_archive_of_several_disks_or_with_more_members_than_it_claims(tmp_path, at, what):
+    path = write_archive(tmp_path / "b.zip", SOUND)
+    data = bytearray(path.read_bytes())
+    end = data.rindex(b"PK\5\6")
+    if at is None:
+        data[end + 8 : end + 12] = struct.pack("<HH", 3, 3)
+    else:
+        data[end + at] += 1
+    path.write_bytes(data)
+    with pytest.raises(BundleError, match=what):
+        check(path)
+
+
 @pytest.mark.parametrize("n", [1, 1 << 20])
 def test_a_file_that_grows_is_refused(tmp_path, n):
     folder = write_folder(tmp_path / "b", SOUND)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from edge.runtime import Bundle, Device
+from edge.runtime.device import status
 from edge.runtime.errors import ClockError, DeviceError
 from edge.runtime.installing import install, rollback
 from edge.runtime.kept import KEEP_TICKS, Kept, PastTick
@@ -233,6 +234,38 @@ def test_a_damaged_file_is_refused(root):
     (root / "state.db").write_bytes(b"rot" * 1000)
     with pytest.raises(DeviceError, match="move it away"):
         Device.open(root)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE state SET state = x'00'", "UPDATE state SET state = x'0000000000000000'",
+        "UPDATE state SET state = 'text'", "UPDATE state SET state = x'000000000000f87f000000000000f87f'",
+        "UPDATE state SET ts_ms = 'late'", "UPDATE tick SET exog = '['; DELETE FROM state",
+    ],
+)  # fmt: skip
+def test_a_damaged_row_is_told_with_its_series(root, change):
+    with Device.open(root) as device:
+        device.bundle.step("a", 10.0)
+    with sqlite3.connect(root / "state.db") as db:
+        db.executescript(change)
+    db.close()
+    with Device.open(root) as device:
+        with pytest.raises(DeviceError, match=r"state\.db is damaged where series 'a'.*move the file away"):
+            device.bundle.step("a", 10.0)
+        device.bundle.step("b", 10.0)
+
+
+@pytest.mark.parametrize("lost", ["DROP TABLE state", "PRAGMA user_version = 9"])
+def test_status_tells_of_states_that_cannot_be_read(root, lost):
+    with Device.open(root) as device:
+        device.bundle.step("a", 10.0)
+    with sqlite3.connect(root / "state.db") as db:
+        db.execute(lost)
+    db.close()
+    found = status(root)
+    assert found["series_moved"] is None
+    assert "state" in found["error"]
 
 
 def test_a_file_of_a_later_version_is_refused(root):

@@ -203,7 +203,16 @@ def test_a_manifest_that_is_no_json_is_refused_though_signed(make, data):
 
 
 @pytest.mark.parametrize(
-    "change", [{"algorithm": "none"}, {"signature": ""}, {"signature": "zz"}, {"key_id": 5}, {"more": 1}]
+    "change",
+    [
+        {"algorithm": "none"},
+        {"signature": ""},
+        {"signature": "zz"},
+        {"signature": "AB" * 64},
+        {"signature": " " + "ab" * 64},
+        {"key_id": 5},
+        {"more": 1},
+    ],
 )
 def test_a_signature_file_that_is_none_is_refused(make, change):
     good = json.loads(SOUND["manifest.sig"])
