@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.fleet import Fleet
+from edge.runtime.wire import MAX_TEXT_CHARS
 from forecast.errors import ForecastError
 from forecast.models.assemble import take
 from forecast.models.records import Records
@@ -26,12 +27,20 @@ def exportable(records: Records) -> tuple[I64, NDArray[np.object_]]:
     used = np.arange(records.levels.shape[1]) < need[:, None]
     lost = (~np.isfinite(records.levels) & used).any(axis=1) | (need > records.levels.shape[1])
     reason[lost] = "no level to forecast from: it has no values"
+    for row, name in enumerate(records.ids.tolist()):
+        if not isinstance(name, int) and not _fits(str(name)):
+            reason[row] = f"a device takes ids of 1 to {MAX_TEXT_CHARS} characters without NUL"
     failed = (records.status == Status.FAILED) & (reason == "")
     reason[failed] = "its fit failed"
     rows = np.flatnonzero(reason == "").astype(np.int64)
     for row, text in _refused(records, rows):
         reason[row] = text
     return np.flatnonzero(reason == "").astype(np.int64), reason
+
+
+def _fits(name: str) -> bool:
+    """Tell whether ticks can name a series so."""
+    return 0 < len(name) <= MAX_TEXT_CHARS and "\0" not in name
 
 
 def _refused(records: Records, rows: I64) -> list[tuple[int, str]]:

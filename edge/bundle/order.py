@@ -75,12 +75,12 @@ def key_of(sign_key: str | Path | SigningKey | None, unsigned: bool) -> SigningK
     """Return the key to sign with; None where that was asked for in so many words."""
     if unsigned:
         if sign_key is not None:
-            raise ExportError("unsigned=True and a key exclude each other; leave one out")
+            raise ExportError("unsigned=True (--unsigned) and a key exclude each other; leave one out")
         return None
     if sign_key is None:
         raise ExportError(
-            "a bundle needs a key: give sign_key (`forecast export-key FOLDER` makes one), or say "
-            "unsigned=True for a bundle that devices refuse"
+            "a bundle needs a key: give sign_key (--key; `forecast export-key FOLDER` makes one), or say "
+            "unsigned=True (--unsigned) for a bundle that devices refuse"
         )
     return sign_key if isinstance(sign_key, SigningKey) else read_key(sign_key)
 

@@ -99,7 +99,7 @@ def _session(data: bytes, name: str, profile: str) -> Any:  # noqa: ANN401  # on
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what it refuses is raised, and told in one line
     if profile == "size":
         options.enable_mem_pattern = False
         drop_start_pages()  # now as well, or there would be a peak

@@ -153,6 +153,14 @@ def test_what_cannot_be_exported_is_listed_and_left_out(tmp_path):
     assert not (tmp_path / "c").exists()
 
 
+def test_ids_that_no_tick_can_name_are_left_out(tmp_path):
+    df = frame(4).drop(columns="price")
+    df["unique_id"] = df["unique_id"].map({"s0": "x" * 257, "s1": "a\0b", "s2": "", "s3": "x" * 256})
+    done = edge.export(fc.fit(df, fc.AR(2), freq="MS", n_jobs=1), tmp_path / "b", horizon=H, sign_key=KEY)
+    assert (done.report["status"] == "left out").tolist() == [True, True, True, False]
+    assert done.report["reason"].str.contains("1 to 256 characters").sum() == 3
+
+
 @pytest.mark.parametrize("prune", ["parcor", "lags"])
 def test_pruned_models_are_told_and_tested(tmp_path, prune):
     rng = np.random.default_rng(3)

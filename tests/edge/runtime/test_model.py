@@ -45,6 +45,12 @@ def test_inputs_of_different_lengths_are_refused(graph, n_index):
         Model(graph, "model.onnx", "latency").run(feeds)
 
 
+def test_a_refusal_is_raised_and_nothing_else_is_said(graph, capfd):
+    with pytest.raises(RequestError, match="out of"):
+        Model(graph, "model.onnx", "latency").run({"index": np.array([99]), "lags": np.ones((1, 3))})
+    assert capfd.readouterr().err == ""
+
+
 def test_a_missing_input_is_named(graph):
     with pytest.raises(RequestError, match=r"needs .'index'.*got .'lags'"):
         Model(graph, "model.onnx", "latency").run({"lags": np.ones((1, 3))})
