@@ -144,7 +144,9 @@ def _center(tables: Tables, plain: Plain, form: Form, horizon: int) -> Value:
     if not plain.terms.trivial or form.store(center) != np.float32:
         return tables.rows(center)
     weight, sd = center_weight(plain.fleet, horizon), np.nan_to_num(np.sqrt(calibrated(plain.fleet)))
-    most = np.minimum(ROUNDING * np.maximum(np.abs(center), sd), np.where(sd > 0.0, OFF * sd, np.inf))
+    # Under a logarithm what is lost of w is a part of y, however large w is.
+    size = np.where(plain.fleet.log, 1.0, np.maximum(np.abs(center), sd))
+    most = np.minimum(ROUNDING * size, np.where(sd > 0.0, OFF * sd, np.inf))
     if not (np.abs(center.astype(np.float32) - center) * weight > most).any():
         return tables.rows(center, np.float32)
     high, low = fine_parts(center)

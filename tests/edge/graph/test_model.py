@@ -353,3 +353,38 @@ def test_sizes():
     for profile, most in (("size", 40), ("balanced", 40), ("latency", 2400)):
         assert len(forecast_model(fleet, 24, (), profile, codes)) / n <= most
     assert len(forecast_model(Fleet.of(take(records, np.array([4]))), 24)) <= 2600
+
+
+@pytest.mark.parametrize("profile", ["size", "balanced"])
+@pytest.mark.parametrize("mean", [1e5, 1e7, 1e9])
+def test_means_far_from_zero_cost_nothing_of_the_forecasts(mean, profile):
+    """A forecast is off by little of its own error, not only of its size: float32 has 8 digits of a mean."""
+    rng, n = np.random.default_rng(0), 6
+    phi, centers = step_up(np.tanh(0.4 * rng.normal(size=(n, 4)))), mean * rng.uniform(1.0, 2.0, n)
+    levels = centers[:, None] + rng.normal(size=(n, 4))
+    fleet = Fleet.of(make_records(n, phi=phi, const=centers * (1.0 - phi.sum(axis=1)), levels=levels))
+    codes = quantize(fleet)
+    data = forecast_model(fleet, 24, (), profile, codes)
+    got = session(data).run(["mean"], {"index": np.argsort(codes.order), "lags": levels})[0]
+    decoded, w = codes.phi[np.argsort(codes.order)], levels - fleet.mean[:, None]
+    for k in range(24):
+        ahead = (decoded * w).sum(axis=1)
+        assert np.abs(got[:, k] - fleet.mean - ahead).max() < 2e-3  # of a standard deviation of 1
+        w = np.concatenate([ahead[:, None], w[:, :-1]], axis=1)
+
+
+def test_means_of_logarithms_keep_what_forecasts_are_held_to():
+    """What w loses is a part of y: 14 is off by up to 5e-7 in float32, and lags may weigh several times that."""
+    rng, n = np.random.default_rng(0), 200
+    phi, centers = step_up(np.tanh(0.4 * rng.normal(size=(n, 6)))), np.log(1e6 * rng.uniform(0.5, 4.0, n))
+    w = centers[:, None] + 0.1 * rng.normal(size=(n, 6))
+    records = make_records(
+        n, phi=phi, const=centers * (1.0 - phi.sum(axis=1)), sigma2=0.01, levels=w, transform=1
+    )
+    fleet = Fleet.of(records)
+    codes = quantize(fleet)
+    data = forecast_model(fleet, 24, (), "size", codes)
+    got = session(data).run(["mean"], {"index": np.arange(n), "lags": np.exp(w)[codes.order]})[0]
+    some = as_decoded(records, codes)
+    want = forecast(some, 24, ()).mean
+    assert np.abs(got / want - 1.0).max() < 2e-7
