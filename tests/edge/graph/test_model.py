@@ -374,7 +374,7 @@ def test_means_far_from_zero_cost_nothing_of_the_forecasts(mean, profile):
 
 
 def test_means_of_logarithms_keep_what_forecasts_are_held_to():
-    """What w loses is a part of y: 14 is off by up to 5e-7 in float32, and lags may weigh several times that."""
+    """What w loses is a part of y: 14 is off by up to 5e-7 in float32, and lags may weigh more than once."""
     rng, n = np.random.default_rng(0), 200
     phi, centers = step_up(np.tanh(0.4 * rng.normal(size=(n, 6)))), np.log(1e6 * rng.uniform(0.5, 4.0, n))
     w = centers[:, None] + 0.1 * rng.normal(size=(n, 6))
