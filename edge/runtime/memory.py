@@ -9,7 +9,10 @@ from typing import Final
 
 # A mapping in /proc/self/smaps: bounds, rights, and the file behind it.
 _MAPPING: Final = re.compile(r"([0-9a-f]+)-([0-9a-f]+) (r-[x-]p) \S+ \S+ \S+ +/")
-_CHANGED: Final = re.compile(r"(?:Private|Shared)_Dirty: +(\d+) kB")
+# What of it is not as in the file. A page that the loader wrote is clean once it was swapped out and back,
+# and not resident while it is out: `Anonymous` and `Swap` know of it. To drop it would be a crash.
+_CHANGED: Final = re.compile(r"^(?:(?:Private|Shared)_Dirty|Anonymous|Swap): +(\d+) kB", re.MULTILINE)
+_KNOWN: Final = re.compile(r"^Anonymous: .*?^Swap: ", re.MULTILINE | re.DOTALL)
 _MADV_DONTNEED: Final = 4
 
 
@@ -46,5 +49,5 @@ def _unchanged(smaps: str) -> Iterator[tuple[int, int]]:
     """Yield the bounds of mappings of files, private and read-only, without a page of their own."""
     for block in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", smaps):
         found = _MAPPING.match(block)
-        if found and not any(int(size) for size in _CHANGED.findall(block)):
+        if found and _KNOWN.search(block) and not any(int(size) for size in _CHANGED.findall(block)):
             yield int(found[1], 16), int(found[2], 16)

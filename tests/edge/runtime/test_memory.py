@@ -7,22 +7,15 @@ import pytest
 
 from edge.runtime import memory
 
-SMAPS = """\
-1000-3000 r-xp 00000000 08:01 11   /lib/a.so
-Rss:                  8 kB
-Private_Dirty:         0 kB
-Shared_Dirty:          0 kB
-3000-4000 r--p 00000000 08:01 11   /lib/a.so
-Private_Dirty:         4 kB
-4000-5000 rw-p 00000000 08:01 11   /lib/a.so
-Private_Dirty:         0 kB
-5000-6000 r--p 00000000 00:00 0
-Private_Dirty:         0 kB
-6000-7000 r--s 00000000 08:01 12   /data
-Private_Dirty:         0 kB
-7000-9000 r--p 00000000 08:01 13   /a file with blanks
-Private_Dirty:         0 kB
-"""
+FILE = "r--p 00000000 08:01 11   /lib/a.so"
+
+
+def mapping(first, what=FILE, **sizes):
+    """A mapping of one page, as the kernel tells of it."""
+    told = {"Rss": 4, "Shared_Dirty": 0, "Private_Dirty": 0, "Anonymous": 0, "Swap": 0, "SwapPss": 0} | sizes
+    lines = [f"{first}000-{first + 1}000 {what}", *(f"{name}:   {size} kB" for name, size in told.items())]
+    return "\n".join(lines) + "\n"
+
 
 # Imports much, drops it, and uses it again.
 PROGRAM = """
@@ -44,7 +37,37 @@ assert json.loads(json.dumps(str(decimal.Decimal(1) / 3))).startswith("0.333")
 
 
 def test_only_files_that_nobody_changes_are_let_go():
-    assert list(memory._unchanged(SMAPS)) == [(0x1000, 0x3000), (0x7000, 0x9000)]
+    smaps = "".join(
+        [
+            mapping(1, "r-xp 00000000 08:01 11   /lib/a.so"),
+            mapping(2, Private_Dirty=4, Anonymous=4),
+            mapping(3, "rw-p 00000000 08:01 11   /lib/a.so"),
+            mapping(4, "r--p 00000000 00:00 0"),
+            mapping(5, "r--s 00000000 08:01 12   /data"),
+            mapping(6, "r--p 00000000 08:01 13   /a file with blanks"),
+            mapping(7, "r--p 00000000 08:01 13   /last"),
+        ]
+    )
+    assert list(memory._unchanged(smaps)) == [(0x1000, 0x2000), (0x6000, 0x7000), (0x7000, 0x8000)]
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"Rss": 0, "Swap": 4, "SwapPss": 4},  # written by the loader, and swapped out
+        {"Private_Clean": 4, "Anonymous": 4},  # and read back
+        {"Shared_Dirty": 4},
+    ],
+)
+def test_pages_of_its_own_are_never_dropped(sizes):
+    assert list(memory._unchanged(mapping(1, **sizes))) == []
+
+
+def test_what_a_kernel_does_not_tell_is_not_guessed():
+    text = mapping(1)
+    for name in ("Anonymous", "Swap"):
+        short = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(f"{name}:"))
+        assert list(memory._unchanged(short)) == []
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is dropped")
