@@ -110,8 +110,7 @@ def _session(data: bytes, name: str, profile: str) -> Any:  # noqa: ANN401  # on
             f"{name} cannot be loaded by onnxruntime {ort.__version__}: {_first_line(error)}"
         ) from None
     trim()  # of what was decoded on the way
-    if profile == "size":
-        drop_start_pages()
+    drop_start_pages()
     return session
 
 
