@@ -167,6 +167,8 @@ def _print(done: Done) -> None:
     bits = [f"{count} at {bits} bits" for bits, count in counts.items()]
     bits += [f"{n} by the step alone" for n in [(there["status"] == "step only").sum()] if n]
     click.echo(f"  models    {', '.join(bits)}")
+    before, kept = int(there["lags_before"].sum()), int(there["lags_kept"].sum())
+    _print_pruned(before, kept, there.loc[there["reason"] != "", "reason"])
     pole, margin = there["max_pole_after"].max(), there["margin"].min()
     source = (
         "read back from the file"
@@ -179,6 +181,13 @@ def _print(done: Done) -> None:
     click.echo(f"  folder    {exported.path}")
     if exported.archive is not None:
         click.echo(f"  archive   {exported.archive} ({exported.size:,} bytes)")
+
+
+def _print_pruned(before: int, kept: int, notes: Any) -> None:  # noqa: ANN401  # a series of text
+    if kept < before or len(notes):
+        click.echo(f"  lags      {kept:,} of {before:,} kept")
+    for reason, count in notes.value_counts().head(_NAMED).items():
+        click.echo(f"            {count} not pruned: {reason}")
 
 
 def _print_left_out(left: Any) -> None:  # noqa: ANN401  # a frame

@@ -128,21 +128,26 @@ def _export(
     store: Store, wanted: Wanted, version: VersionRow, fitted: Fitted, key: SigningKey | None,
     progress: Progress | None,
 ) -> Exported:  # fmt: skip
+    from edge.bundle.order import Order, records_of
     from edge.exporting import export
     from edge.runtime.manifest import ModelRef
 
-    alias = wanted.alias or fitted.models[0].alias
+    alias, _ = records_of(fitted, wanted.alias or fitted.models[0].alias)
+    name = wanted.name or version.fleet
     champion = store.champion(version.fleet)
     serving = champion is not None and champion.version.id == version.id
     origin = ModelRef(
         alias, version.version, champion.row_version if champion and serving else None, version.mlflow_run_id
     )
+    data = _data(wanted, fitted)
+    # What makes no sense takes no number.
+    Order(name, 1, wanted.horizon, wanted.levels, wanted.profile, wanted.prune, key, origin, None)
     return export(
         fitted, wanted.out, horizon=wanted.horizon, level=wanted.levels, profile=wanted.profile,
         sign_key=key, unsigned=wanted.unsigned, model=alias, prune=wanted.prune,
-        data=_data(wanted, fitted), name=wanted.name or version.fleet,
+        data=data, name=name,
         # Taken when nothing but the export itself can fail: a number that was taken is never given again.
-        bundle_version=store.take_bundle_number(wanted.name or version.fleet),
+        bundle_version=store.take_bundle_number(name),
         origin=origin, created_ts_ms=time.time_ns() // 1_000_000, archive=wanted.archive,
         overwrite=wanted.overwrite, progress=progress,
     )  # fmt: skip

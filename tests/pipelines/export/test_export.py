@@ -20,7 +20,7 @@ from pipelines.cli import main
 from pipelines.errors import StoreError, TrackingError
 from pipelines.export.bundling import Wanted, export_bundle, summary
 from pipelines.settings import load_settings
-from pipelines.store import open_store
+from pipelines.store import Store, open_store
 from tests.pipelines.train.conftest import sales
 
 pytestmark = pytest.mark.slow
@@ -152,10 +152,13 @@ def test_pruning_by_the_data(wanted, settings):
         ({"out": Path("keys"), "overwrite": True}, BundleExistsError, "is no bundle"),
         ({"out": Path("no/where")}, ExportError, "there is no folder"),
         ({"name": "a/b"}, ExportError, "name must be"),
+        ({"alias": "Nave"}, ExportError, "no model 'Nave'"),
+        ({"horizon": 10_001}, ExportError, "horizon must be"),
     ],
 )
-def test_what_cannot_be_is_told_and_leaves_nothing(wanted, settings, change, error, words):
+def test_what_cannot_be_is_told_and_leaves_nothing(wanted, settings, monkeypatch, change, error, words):
     before = bundles(settings)
+    monkeypatch.setattr(Store, "take_bundle_number", lambda *_: pytest.fail("a number was taken"))
     with pytest.raises(error, match=words):
         export_bundle(replace(wanted, **change), settings, None)
     assert not wanted.out.exists()
@@ -205,6 +208,15 @@ def test_the_command_tells_what_was_made(room, tmp_path):
     found = json.loads(call("export", *asked, "--out", tmp_path / "b", "--overwrite", "--json").stdout)
     assert len(found["series"]) == 6
     assert Path(found["archive"]).stat().st_size == found["bytes"]
+
+
+def test_the_command_tells_what_pruning_left_and_why_not(room, tmp_path):
+    asked = ("--model", "sales@1", "--horizon", 4, "--key", "keys/signing-key.pem", "--no-track")
+    Path("few.csv").write_text("\n".join(Path("sales.csv").read_text().splitlines()[:8]))
+    done = call("export", *asked, "--out", tmp_path / "b", "--prune", "lags", "--data", "few.csv")
+    assert done.exit_code == 0, done.output
+    assert " kept\n" in done.stdout
+    assert "not pruned: its data" in done.stdout
 
 
 def test_the_command_exits_3_when_mlflow_is_down(room, tmp_path):
