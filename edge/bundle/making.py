@@ -29,6 +29,8 @@ from edge.bundle.states import States
 from edge.bundle.step_vectors import step_vectors
 from edge.bundle.table import Table, table_of
 from edge.check import Contents, read
+from edge.fleet import Fleet
+from forecast.types import F64
 
 # Series that the vectors are about: enough for one of every kind, few enough for a small device's self-test.
 _CLOSED_SERIES: Final = 24
@@ -48,6 +50,9 @@ class Made:
     """Of the models that there are."""
     errors: dict[str, float]
     """Largest relative difference from the library, by model."""
+    phi: F64
+    """(n, max p) lag coefficients of the whole fleet, as model.onnx decodes them where it has the series."""
+    seasonal_phi: F64
 
     @property
     def ops(self) -> tuple[str, ...]:
@@ -88,7 +93,17 @@ def make(found: Source, order: Order, progress: Progress) -> Made:
     }
     if graphs.closed is not None:
         files[MODEL] = graphs.closed.data
-    return Made(files, table, tuple(contents), errors)
+    phi, seasonal_phi = _decoded(found.fleet, graphs.closed, verdict)
+    return Made(files, table, tuple(contents), errors, phi, seasonal_phi)
+
+
+def _decoded(fleet: Fleet, form: ClosedForm | None, verdict: Verdict | None) -> tuple[F64, F64]:
+    phi, seasonal_phi = fleet.phi.copy(), fleet.seasonal_phi.copy()
+    if form is not None and verdict is not None:
+        for matrix, read_back in ((phi, verdict.phi), (seasonal_phi, verdict.seasonal_phi)):
+            width = min(matrix.shape[1], read_back.shape[1])
+            matrix[form.rows, :width] = read_back[:, :width]
+    return phi, seasonal_phi
 
 
 def _closed(form: ClosedForm, verdict: Verdict) -> tuple[dict[str, NDArray[Any]], float]:

@@ -39,7 +39,7 @@ def pack_bundle(
     progress("write", 0, 2)
     packed = archive_beside(out) if archive else None
     with staged(out, packed) as (folder, part):
-        for name, data in (made.files | _surroundings(found, order)).items():
+        for name, data in (made.files | _surroundings(made, found, order)).items():
             put(folder, name, data)
         manifest = write_manifest(folder, _facts(made, order), order.key)
         progress("write", 1, 2)
@@ -51,10 +51,10 @@ def pack_bundle(
     return manifest, packed, size
 
 
-def _surroundings(found: Source, order: Order) -> dict[str, bytes]:
+def _surroundings(made: Made, found: Source, order: Order) -> dict[str, bytes]:
     files = {APP: device_app()}
     files |= deploy_files(order.name, order.bundle_version, _versions())
-    return files | _c_example(found, order)
+    return files | _c_example(made, found, order)
 
 
 def _versions() -> Mapping[str, str]:
@@ -71,12 +71,13 @@ def _release(text: str) -> str:
     return ".".join(parts)
 
 
-def _c_example(found: Source, order: Order) -> dict[str, bytes]:
-    """Return the first series as C; nothing where C cannot say it."""
+def _c_example(made: Made, found: Source, order: Order) -> dict[str, bytes]:
+    """Return the first series as C, with the coefficients of model.onnx; nothing where C cannot say it."""
     rows = np.arange(min(found.fleet.n, _C_SERIES)).tolist()
     steps = min(order.horizon, _C_STEPS)
     try:
-        header, main = emit(found.fleet, rows, steps), example(found.fleet, rows, steps)
+        header = emit(found.fleet, rows, steps, phi=made.phi, seasonal_phi=made.seasonal_phi)
+        main = example(found.fleet, rows, steps)
     except InputError:  # a season longer than a table, values beyond float: C is an extra
         return {}
     return {"examples/c/model.h": header.encode(), "examples/c/main.c": main.encode()}

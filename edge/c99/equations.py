@@ -83,7 +83,8 @@ def equations(
 ) -> Equations:
     """Read the series at `rows` of a fleet; `phi` and `seasonal_phi` (fleet rows) replace its own."""
     some = fleet.take(rows)
-    a = _coefficients(some, _of_rows(phi, fleet, rows), _of_rows(seasonal_phi, fleet, rows))
+    phi, seasonal_phi = _of_rows(phi, fleet, rows), _of_rows(seasonal_phi, fleet, rows)
+    a = _coefficients(some, phi, seasonal_phi)
     shocks = int(some.ma_width.max(initial=0))
     b = some.b[:, :shocks].copy()
     season, length = _season(some)
@@ -95,7 +96,8 @@ def equations(
     variance = (some.sigma2 * some.calibration**2)[:, None] * np.cumsum(psi**2, axis=1)
     return Equations(
         fleet=some, horizon=horizon, a=a, b=b,
-        drive=np.where(settled, 0.0, _constant(some, a)), mean=np.where(settled, some.mean, 0.0),
+        drive=np.where(settled, 0.0, _constant(some, phi, seasonal_phi)),
+        mean=np.where(settled, some.mean, 0.0),
         moving=some.d + some.D > 0, season=season, season_length=length,
         used=[
             j for j, term in enumerate(some.terms) if some.beta[:, j].any() and not is_wave(term.name)
@@ -104,10 +106,11 @@ def equations(
     )  # fmt: skip
 
 
-def _constant(some: Fleet, a: F64) -> F64:
-    """(n,) constants that belong to coefficients `a`: other ones change no level."""
-    stationary = some.d + some.D == 0
-    gain = np.where(stationary, 1.0 - a.sum(axis=1), some.gain)
+def _constant(some: Fleet, phi: F64 | None, seasonal_phi: F64 | None) -> F64:
+    """(n,) constants that belong to other coefficients: these change no level, and no drift."""
+    phi = some.phi if phi is None else phi
+    seasonal_phi = some.seasonal_phi if seasonal_phi is None else seasonal_phi
+    gain = (1.0 - phi.sum(axis=1)) * (1.0 - seasonal_phi.sum(axis=1))
     return np.where(some.regression, some.const, some.const / some.gain * gain)
 
 

@@ -12,7 +12,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from forecast.errors import ForecastError
 from pipelines.errors import PipelineError
 
 if TYPE_CHECKING:
@@ -53,25 +52,35 @@ class Skipped:
 def run_device(room: Room, out: Path, dataset: Dataset) -> OnDevice | Skipped:
     """Export the champion of a data set, install the bundle in a new environment, and compare.
 
-    Whatever was in `out` before is removed. What cannot be is told, and no error: the demo has shown the
-    rest already.
+    Whatever was in `out` before is removed. Where no environment can be made, as without a network, that is
+    told, and no error: the demo has shown the rest already.
+
+    Raises
+    ------
+    EdgeError, PipelineError
+        The export failed, or the device refused the bundle or answered wrongly.
     """
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     try:
         bundle, expected = _export(room, out, dataset)
         python = _environment(out / "env")
-        return _ask(python, out, bundle, expected, dataset.name)
     except _NotHereError as error:
         return Skipped(str(error))
     except ModuleNotFoundError as error:
         return Skipped(f"{error.name} is not installed: pip install 'forecast-platform[edge]'")
-    except (ForecastError, PipelineError) as error:
-        return Skipped(f"the export failed: {error}")
+    try:
+        return _ask(python, out, bundle, expected, dataset.name)
+    except _NotHereError as error:
+        raise DeviceFailedError(str(error)) from None
+
+
+class DeviceFailedError(PipelineError):
+    """The device refused the bundle, or answered wrongly."""
 
 
 class _NotHereError(Exception):
-    """A step cannot be done on this machine."""
+    """An environment cannot be made on this machine."""
 
 
 def _export(room: Room, out: Path, dataset: Dataset) -> tuple[dict[str, Any], dict[str, list[float]]]:
@@ -138,7 +147,7 @@ def _difference(answers: list[dict[str, Any]], expected: dict[str, list[float]])
     worst = 0.0
     for answer, (name, mean) in zip(answers, expected.items(), strict=True):
         if answer["series_id"] != name:
-            raise _NotHereError(f"the device answered for {answer['series_id']!r}, not {name!r}")
+            raise DeviceFailedError(f"the device answered for {answer['series_id']!r}, not {name!r}")
         size = max(abs(value) for value in mean) or 1.0
         worst = max(worst, *(abs(a - b) / size for a, b in zip(answer["mean"], mean, strict=True)))
     return worst

@@ -14,6 +14,8 @@ import edge
 import forecast as fc
 from edge.bundle import graphs
 from edge.bundle.keys import new_key, trusted_keys
+from edge.c99 import emit
+from edge.check import stability
 from edge.errors import BundleExistsError, ExportError, GateError, GraphError, KeyFileError
 from edge.runtime.bundle import Bundle
 from edge.runtime.keys import read_keys
@@ -121,6 +123,19 @@ def test_a_single_series_is_a_small_file(tmp_path):
     done = edge.export(one, tmp_path / "b", horizon=24, sign_key=KEY)
     assert (done.path / "model.onnx").stat().st_size <= 2600
     assert list(done.report["bits"]) == [64]
+
+
+@pytest.mark.parametrize("profile", ["balanced", "latency"])
+def test_the_c_example_has_the_coefficients_of_the_file(tmp_path, profile):
+    fitted = fc.fit(frame(), fc.AR(3), freq="MS")
+    edge.export(fitted, tmp_path / "b", horizon=H, profile=profile, sign_key=KEY)
+    fleet = edge.Fleet.of(fitted.records[0])
+    phi = stability((tmp_path / "b" / "model.onnx").read_bytes()).phi
+    schema = json.loads((tmp_path / "b" / "schema.json").read_text())
+    assert schema["series"] == fleet.ids
+    want = emit(fleet, list(range(fleet.n)), H, phi=phi[schema["closed"]])
+    assert (tmp_path / "b" / "examples" / "c" / "model.h").read_text() == want
+    assert (want == emit(fleet, list(range(fleet.n)), H)) == (profile == "latency")
 
 
 def test_equal_orders_are_equal_bytes(plain, tmp_path):
