@@ -25,7 +25,7 @@ _INF: Final = float("inf")
 
 @dataclass(frozen=True, slots=True)
 class _Inputs:
-    """The tensors that go in; names and shapes are those of the plan."""
+    """The tensors that go in; names and shapes are those of docs/contracts.md."""
 
     y: Value
     """(B, 1)"""
@@ -73,10 +73,10 @@ def step_model(fleet: Fleet, horizon: int, levels: Sequence[float] = ()) -> byte
 
     Notes
     -----
-    Inputs and outputs are those of graph B in the plan. `y` = NaN is a missing value, as is one without a
-    logarithm, minus infinity, or what is beyond 1e154 from its forecast. `y` = plus infinity is no tick at
-    all: the state comes out as it went in, and the forecasts are those from where it stands (`t` then counts
-    one point less).
+    Inputs and outputs are those of graph B in docs/contracts.md. `y` = NaN is a missing value, as is one
+    without a logarithm, minus infinity, or what is beyond 1e154 from its forecast. `y` = plus infinity is no
+    tick at all: the state comes out as it went in, and the forecasts are those from where it stands (`t` then
+    counts one point less).
     """
     check_request(horizon, levels)
     graph = Graph("step")
