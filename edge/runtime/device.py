@@ -74,7 +74,7 @@ def _opened(root: Root, read_only: bool, gap_cap: int) -> tuple[str, Bundle, Sta
     if release is None:
         raise InstallError(f"no release is installed in {root.path}; run `install BUNDLE --root {root.path}`")
     try:
-        bundle = Bundle.open(root.release(release), keys=root.keys(), gap_cap=gap_cap)
+        bundle = _named(release, Bundle.open(root.release(release), keys=root.keys(), gap_cap=gap_cap))
     except BundleError as error:
         way = "`rollback` goes back to the previous release" if root.previous else "install it anew"
         raise type(error)(f"the current release {release[:12]} is refused: {error}; {way}") from None
@@ -87,6 +87,14 @@ def _opened(root: Root, read_only: bool, gap_cap: int) -> tuple[str, Bundle, Sta
         states.keep_only([name for name in (release, root.previous) if name is not None])
     bundle.keep_states(states)
     return release, bundle, states
+
+
+def _named(release: str, bundle: Bundle) -> Bundle:
+    """Return the bundle, if its folder is named by its digest: an older one is signed as well."""
+    if bundle.manifest.digest != release:
+        bundle.close()
+        raise BundleError(f"its folder holds another bundle, {bundle.manifest.digest[:12]}")
+    return bundle
 
 
 def status(root: str | os.PathLike[str]) -> dict[str, Any]:
@@ -123,6 +131,8 @@ def _described(place: Root, release: str | None) -> dict[str, Any] | None:
         with verify(place.release(release), place.keys()) as bundle:
             bundle.check_all()
             manifest = bundle.manifest
+        if manifest.digest != release:
+            return found | {"ok": False, "error": f"its folder holds another bundle, {manifest.digest[:12]}"}
         found |= {
             "ok": True,
             "name": manifest.name,

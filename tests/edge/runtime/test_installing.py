@@ -208,6 +208,16 @@ def test_a_release_under_a_foreign_name_is_not_rolled_back_to(made, tmp_path):
         rollback(root)
 
 
+def test_an_older_bundle_in_the_folder_of_the_current_one_does_not_serve(made, tmp_path):
+    root = tmp_path / "root"
+    now = install(made[2], root, KEYS)
+    shutil.rmtree(root / "releases" / now.release)
+    write_folder(root / "releases" / now.release, members(ONE))
+    with pytest.raises(BundleError, match="holds another bundle"):
+        Device.open(root, read_only=True)
+    assert "holds another bundle" in status(root)["current"]["error"]
+
+
 def test_nothing_to_roll_back_to(made, tmp_path):
     with pytest.raises(InstallError, match="no folder"):
         rollback(tmp_path / "root")
