@@ -25,8 +25,6 @@ from edge.quantize import quantize
 from tests.bench.edge_populations import SEED, random_ar
 from tests.bench.measure import arguments, conclude, one_core, show
 from tests.edge.artifacts import fleet_graph, inputs_of, step_up
-from tests.services.edge.cache import MissingError
-from tests.services.edge.environments import environment
 from tests.strategies import make_records
 
 P, H, T = 24, 24, 600
@@ -64,18 +62,9 @@ def paths(phi, mean, sigma2, lags):
     return found + mean[:, None], sigma2[:, None] * np.cumsum(squares, axis=1)
 
 
-def small_python():
-    """Python with the ONNX Runtime that takes least memory, None where it cannot be fetched."""
-    try:
-        return environment("edge-ort-1.20")
-    except MissingError as error:
-        sys.stderr.write(f"not measured: {error}\n")
-        return None
-
-
-def measured(model, inputs, profile, python=sys.executable):
+def measured(model, inputs, profile):
     """One process of a device."""
-    line = [str(python), "-m", "tests.bench.edge_process", str(model), str(inputs), profile, str(ROUNDS)]
+    line = [sys.executable, "-m", "tests.bench.edge_process", str(model), str(inputs), profile, str(ROUNDS)]
     done = subprocess.run(line, cwd=ROOT, check=True, capture_output=True, text=True)
     return json.loads(done.stdout)
 
@@ -121,25 +110,6 @@ def median_of(runs, key):
     return statistics.median(key(run) for run in runs)
 
 
-def with_small(lines, small_runs):
-    """Judge the memory of "size" where ONNX Runtime 1.20 runs it; where the newest does it is shown.
-
-    A process with NumPy and the newest one has 60 MB before a fleet is in it: a note of the table says so.
-    """
-    if not small_runs:
-        return lines
-    limit = RESIDENT_MB["size"]
-    judged = row(
-        "size: resident, onnxruntime 1.20",
-        median_of(small_runs, lambda run: run["running"]) / MB,
-        "MB",
-        limit,
-    )
-    at = [line["what"] for line in lines].index("size: resident")
-    shown = {key: value for key, value in lines[at].items() if key not in ("floor", "passed")}
-    return [*lines[:at], shown, judged, *lines[at + 1 :]]
-
-
 def note(profile, lines):
     """What is measured beside the floors."""
     found = {line["what"]: line for line in lines}
@@ -156,7 +126,7 @@ def main():
     records = population(args.series)
     fleet = Fleet.of(records)
     coded = quantize(fleet, horizon=H)
-    graphs, errors, small, small_runs = {}, {}, small_python(), []
+    graphs, errors = {}, {}
     runs = {profile: [] for profile in PROFILES}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -172,14 +142,11 @@ def main():
             for profile in PROFILES:
                 files = folder / f"{profile}.onnx", folder / f"{profile}.npz"
                 runs[profile].append(measured(*files, profile))
-                if small is not None and profile == "size":
-                    small_runs.append(measured(*files, profile, small))
     lines = [
         line
         for profile in PROFILES
         for line in lines_of(profile, args.series, graphs[profile], runs[profile], errors[profile])
     ]
-    lines = with_small(lines, small_runs)
     columns = [("what", "", ""), ("value", "value", ".4g"), ("unit", "", ""), ("floor", "floor", "g")]
     notes = [f"coded in 16, 8, 4 bits: {coded.n16}, {coded.n8}, {coded.n4} series"]
     notes.append(f"the same process with a model of one product of two 3 x 3 matrices: {least / MB:.1f} MB")
@@ -188,7 +155,7 @@ def main():
     show(lines, columns, title, notes)
     return conclude(
         "edge_fleet", args, lines, PACKAGES, n_series=args.series, p=P, horizon=H, n16=coded.n16, n8=coded.n8,
-        n4=coded.n4, least_mb=least / MB, runs=runs, runs_of_1_20=small_runs,
+        n4=coded.n4, least_mb=least / MB, runs=runs,
     )  # fmt: skip
 
 
