@@ -112,7 +112,7 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
 @click.option(
     "--linger-ms",
     type=click.IntRange(0, 1000),
-    default=5,
+    default=0,
     show_default=True,
     help="Between two polls, while ticks come a few at a time: less CPU a tick.",
 )

@@ -13,7 +13,7 @@ class WorkerOptions:
     """With exactly-once, forecasts are seen this much later at most."""
     batch_limit: int = 20_000
     """Ticks a poll: what one turn of the loop takes."""
-    linger_s: float = 0.005
+    linger_s: float = 0.0
     """After a poll that brought few ticks the next one waits so long: a turn of the loop, and every partition
     in it, has a fixed cost, that of some hundred ticks. A tick after silence is not kept waiting."""
     idle_wait_s: float = 0.25
