@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edge.bundle.closed_vectors import Closed, decoded
 from edge.bundle.order import Order
@@ -56,13 +57,19 @@ def build(found: Source, order: Order, progress: Progress) -> Graphs:
     progress("graph", 0, 2)
     step = step_model(found.fleet, order.horizon, order.levels)
     progress("graph", 1, 2)
-    closed = _closed(found, order, progress) if found.fleet.stateless.any() else None
+    closed = build_closed(found, np.flatnonzero(found.fleet.stateless), order, progress)
     progress("graph", 2, 2)
     return Graphs(step, closed)
 
 
-def _closed(found: Source, order: Order, progress: Progress) -> ClosedForm:
-    rows = np.flatnonzero(found.fleet.stateless).astype(np.int64)
+def build_closed(
+    found: Source, rows: NDArray[np.intp], order: Order, progress: Progress
+) -> ClosedForm | None:
+    """Write model.onnx of the series at `rows`; None where there are none."""
+    return _closed(found, rows.astype(np.int64), order, progress) if len(rows) else None
+
+
+def _closed(found: Source, rows: I64, order: Order, progress: Progress) -> ClosedForm:
     records = take(found.records, rows)
     fleet = Fleet.of(records)  # as wide as its own series are
     fleet.__dict__["names"] = found.fleet.names  # the files of a bundle share the columns of `x`

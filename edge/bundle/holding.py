@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from edge.check import relative_error
 from edge.check.session import first_line, open_session
 from edge.errors import GateError
-from forecast.types import F64
+from forecast.types import F64, I64
 
 Arrays: TypeAlias = Mapping[str, NDArray[Any]]
 
@@ -39,6 +39,35 @@ def hold(what: str, data: bytes, inputs: Arrays, references: Arrays, rtol: float
         some = {name: value[rows] for name, value in references.items()}
         worst = max(worst, _judged(what, got, some, rtol))
     return worst
+
+
+def astray(what: str, data: bytes, inputs: Arrays, references: Arrays, rtol: float) -> I64:
+    """Return the rows of the references that a file does not answer within `rtol`."""
+    session, found = open_session(data), []
+    n = len(next(iter(references.values())))
+    for first in range(0, n, _CHUNK):
+        rows = slice(first, min(first + _CHUNK, n))
+        got = _run(session, what, {name: value[rows] for name, value in inputs.items()})
+        some = {name: value[rows] for name, value in references.items()}
+        if not _within(what, got, some, rtol):
+            found += [
+                first + i
+                for i in range(rows.stop - first)
+                if not _within(what, _one(got, i), _one(some, i), rtol)
+            ]
+    return np.array(found, dtype=np.int64)
+
+
+def _one(arrays: Arrays, i: int) -> Arrays:
+    return {name: value[i : i + 1] for name, value in arrays.items()}
+
+
+def _within(what: str, got: Arrays, references: Arrays, rtol: float) -> bool:
+    try:
+        _judged(what, got, references, rtol)
+    except GateError:
+        return False
+    return True
 
 
 def hold_ticks(what: str, data: bytes, vectors: Arrays, rtol: float) -> float:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.closed_vectors import answers, closed_vectors, own_history
+from edge.bundle.closed_vectors import Closed, answers, closed_vectors, own_history
 from edge.bundle.gate import Verdict, judge
-from edge.bundle.graphs import ClosedForm, Graphs, Progress, build
+from edge.bundle.graphs import ClosedForm, Graphs, Progress, build, build_closed
 from edge.bundle.holding import (
     CLOSED_RTOL,
     DEVICE_CLOSED_RTOL,
     DEVICE_STEP_RTOL,
     STEP_RTOL,
+    astray,
     hold,
     hold_ticks,
     steady,
@@ -35,6 +36,9 @@ from forecast.types import F64
 # Series that the vectors are about: enough for one of every kind, few enough for a small device's self-test.
 _CLOSED_SERIES: Final = 24
 _STEP_SERIES: Final = 12
+
+# Part of the series that may be left to step.onnx.
+_FEW: Final = 0.01
 
 MODEL: Final = "model.onnx"
 STEP: Final = "step.onnx"
@@ -69,7 +73,7 @@ def make(found: Source, order: Order, progress: Progress) -> Made:
         A series is not stationary as a file decodes it, an operator is off the list, or an answer differs
         from the library by more than the tolerance.
     """
-    graphs = build(found, order, progress)
+    found, graphs = _without_astray(found, build(found, order, progress), order, progress)
     contents = [read(graphs.step)]
     errors = {STEP: 0.0}
     verdict = None
@@ -97,6 +101,33 @@ def make(found: Source, order: Order, progress: Progress) -> Made:
     return Made(files, table, tuple(contents), errors, phi, seasonal_phi)
 
 
+def _without_astray(found: Source, graphs: Graphs, order: Order, progress: Progress) -> tuple[Source, Graphs]:
+    """Leave single series that model.onnx does not answer as the library does to step.onnx, and say so.
+
+    Where they are many the fault is not theirs; the gate then refuses the bundle.
+    """
+    form = graphs.closed
+    if form is None:
+        return found, graphs
+    inputs, references = _ends(form.asked)
+    bad = form.rows[astray(MODEL, form.data, inputs, references, CLOSED_RTOL)]
+    n = len(form.rows)
+    if not len(bad) or len(bad) > max(1.0, _FEW * n) or len(bad) == n:
+        return found, graphs
+    notes = found.notes.copy()
+    notes[bad] = f"model.onnx would be off by more than {CLOSED_RTOL:g}: its variance spans too many decades"
+    rest = np.setdiff1d(form.rows, bad)
+    return replace(found, notes=notes), replace(graphs, closed=build_closed(found, rest, order, progress))
+
+
+def _ends(closed: Closed) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
+    """Return inputs and answers at the end of the data of every series."""
+    inputs = own_history(closed)
+    x = inputs.get("x", np.zeros((closed.records.n_series, closed.n_past + closed.horizon, 0)))
+    t = closed.records.nobs.astype(np.int64)
+    return inputs, answers(closed, closed.records, inputs["lags"], t, x)
+
+
 def _decoded(fleet: Fleet, form: ClosedForm | None, verdict: Verdict | None) -> tuple[F64, F64]:
     phi, seasonal_phi = fleet.phi.copy(), fleet.seasonal_phi.copy()
     if form is not None and verdict is not None:
@@ -109,16 +140,12 @@ def _decoded(fleet: Fleet, form: ClosedForm | None, verdict: Verdict | None) -> 
 def _closed(form: ClosedForm, verdict: Verdict) -> tuple[dict[str, NDArray[Any]], float]:
     """Return the vectors of model.onnx, and its error over them and over the end of every series."""
     closed, data = form.asked, form.data
-    inputs = own_history(closed)
-    x = inputs.get("x", np.zeros((closed.records.n_series, closed.n_past + closed.horizon, 0)))
-    t = closed.records.nobs.astype(np.int64)
-    worst = hold(MODEL, data, inputs, answers(closed, closed.records, inputs["lags"], t, x), CLOSED_RTOL)
+    inputs, references = _ends(closed)
+    worst = hold(MODEL, data, inputs, references, CLOSED_RTOL)
     rows = sample(form.fleet, form.bits, verdict.max_pole, _CLOSED_SERIES)
     vectors = closed_vectors(closed, rows)
     plain = {name.removeprefix("closed."): value for name, value in vectors.items()}
-    references: dict[str, NDArray[Any]] = {
-        name: plain[name] for name in ("mean", "variance", "lo", "hi") if name in plain
-    }
+    references = {name: plain[name] for name in ("mean", "variance", "lo", "hi") if name in plain}
     worst = max(worst, hold(MODEL, data, plain, references, CLOSED_RTOL))
     kept = steady(data, plain, references, CLOSED_RTOL)
     vectors = {

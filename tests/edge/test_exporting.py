@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -22,6 +23,7 @@ from edge.runtime.keys import read_keys
 from edge.runtime.parity import self_test
 from edge.runtime.verify import verify
 from forecast.errors import InputError
+from forecast.models.records import Transform
 
 pytestmark = pytest.mark.slow
 
@@ -123,6 +125,22 @@ def test_a_single_series_is_a_small_file(tmp_path):
     done = edge.export(one, tmp_path / "b", horizon=24, sign_key=KEY)
     assert (done.path / "model.onnx").stat().st_size <= 2600
     assert list(done.report["bits"]) == [64]
+
+
+def test_one_absurd_series_is_left_to_the_step(tmp_path):
+    """Under a log transform the ends of a band are e to the 60th apart: float32 of its variance is seen."""
+    fitted = fc.fit(frame(), fc.AR(3), freq="MS")
+    given = fitted.records[0]
+    transform, sigma2, levels, const = (
+        x.copy() for x in (given.transform, given.sigma2, given.levels, given.const)
+    )
+    transform[2], sigma2[2], levels[2], const[2] = Transform.LOG, 901.3712345, 1.0, 0.01
+    absurd = replace(given, transform=transform, sigma2=sigma2, levels=levels, const=const)
+    done = edge.export(replace(fitted, records=(absurd,)), tmp_path / "b", horizon=H, sign_key=KEY)
+    assert done.report["status"].tolist() == ["exported", "exported", "step only", "exported"]
+    assert "variance spans too many decades" in done.report["reason"][2]
+    with Bundle.open(tmp_path / "b", keys=KEYS) as bundle:
+        assert all(np.isfinite(bundle.forecast(name).mean).all() for name in bundle.series)
 
 
 @pytest.mark.parametrize("profile", ["balanced", "latency"])
