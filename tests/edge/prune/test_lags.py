@@ -1,11 +1,10 @@
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from edge.prune import prune_lags
 from edge.prune.validation import first_validated
-from forecast.errors import InputError
 from forecast.models.ar import AR, ARX
 from forecast.models.arima import ARIMA
 from forecast.models.assemble import place, take
@@ -13,46 +12,11 @@ from forecast.models.baselines import Naive
 from forecast.models.certificate import certify
 from forecast.models.codec import decode, encode
 from forecast.models.forecasting import forecast
-from forecast.models.freq import Freq
-from forecast.models.records import Records
 from forecast.models.soundness import flaw
 from forecast.types import Status
-from tests.edge.prune.cases import SPARSE, panel_of, paths
+from tests.edge.prune.cases import SPARSE, assert_row, kept, panel_of, paths
 from tests.oracles import edge_prune as oracle
 from tests.strategies import make_records
-
-
-@pytest.fixture(scope="module")
-def panel():
-    return panel_of(paths(12, 500))
-
-
-@pytest.fixture(scope="module")
-def records(panel):
-    return AR(lags=24).fit(panel)
-
-
-@pytest.fixture(scope="module")
-def pruned(records, panel):
-    return prune_lags(records, panel)
-
-
-def kept(records, i):
-    return (np.flatnonzero(records.phi[i]) + 1).tolist()
-
-
-def assert_row(after, before, i):
-    """Row i of both is the same, zero-padding aside."""
-    for f in fields(Records):
-        a, b = getattr(after, f.name), getattr(before, f.name)
-        if isinstance(a, dict):
-            assert (i in a) == (i in b), f.name
-        elif isinstance(a, np.ndarray) and a.ndim > 1:
-            short = min(a.shape[1], b.shape[1])
-            np.testing.assert_array_equal(a[i, :short], b[i, :short], err_msg=f.name)
-            assert not np.any(a[i, short:]), f.name
-        elif isinstance(a, np.ndarray):
-            np.testing.assert_array_equal(a[i], b[i], err_msg=f.name)
 
 
 def test_sparse_truths_lose_their_useless_lags(pruned):
@@ -333,36 +297,6 @@ def test_a_record_of_many_kinds_of_models_keeps_every_other_series(panel):
     )
 
 
-def test_a_guard_that_lets_nothing_pass_leaves_everything(records, panel):
-    found = prune_lags(records, panel, max_rise=-0.9)
-    assert not found.changed.any()
-    assert set(found.reason.tolist()) == {"with fewer lags it forecasts worse"}
-    for i in range(12):
-        assert_row(found.records, records, i)
-
-
-def test_the_guard_walks_back(panel, records, pruned):
-    strict = prune_lags(records, panel, max_rise=-0.01)
-    assert (strict.lags_kept >= pruned.lags_kept).all()
-    assert (strict.lags_kept > pruned.lags_kept).any()
-    assert (strict.rise[strict.changed] <= -0.01).all()
-
-
-def test_a_final_fit_that_is_worse_than_the_record_does_not_replace_it(panel, records, monkeypatch):
-    import edge.prune.refit as refit_module
-
-    def wrong(history, lags, width):
-        fit = refit_module.refit(history, lags, width)
-        return replace(fit, phi=-fit.phi)
-
-    monkeypatch.setattr("edge.prune.batch.refit", wrong)
-    found = prune_lags(records, panel)
-    assert set(found.reason.tolist()) == {"with fewer lags it forecasts worse"}
-    assert np.isnan(found.rise).all()
-    for i in range(12):
-        assert_row(found.records, records, i)
-
-
 def test_a_lag_subset_loses_lags_of_its_own_only(panel):
     data = panel_of([panel.series(0)])
     records = AR(lags=[1, 3, 5, 12, 20]).fit(data)
@@ -398,34 +332,6 @@ def test_units_do_not_matter(panel, factor):
     found = prune_lags(AR(lags=12).fit(data), data)
     assert found.changed.all()
     assert flaw(found.records) is None
-
-
-def test_data_that_are_not_there_are_reasons(panel, records):
-    found = prune_lags(records, panel.take(np.arange(11)))
-    assert found.reason[11] == "its data are not in the panel"
-    assert found.changed[:11].all()
-    assert_row(found.records, records, 11)
-    cut = panel_of([panel.series(i)[:499] for i in range(12)])
-    assert set(prune_lags(records, cut).reason.tolist()) == {"its data end before the record does"}
-    later = panel_of([panel.series(i) for i in range(12)], start=1)
-    assert set(prune_lags(records, later).reason.tolist()) == {"its data start at another time"}
-
-
-def test_a_regressor_that_is_not_in_the_panel_is_a_reason():
-    rng = np.random.default_rng(0)
-    data = panel_of(paths(2, 300), {"x": list(rng.normal(size=(2, 300)))})
-    records = ARX(lags=4).fit(data)
-    found = prune_lags(records, replace(data, exog={}))
-    assert set(found.reason.tolist()) == {"regressor 'x' is not in the panel"}
-
-
-def test_arguments_that_make_no_sense_are_refused(records, panel):
-    with pytest.raises(InputError, match="horizon must be 1 or more, got 0"):
-        prune_lags(records, panel, horizon=0)
-    with pytest.raises(InputError, match="max_rise must be"):
-        prune_lags(records, panel, max_rise=np.nan)
-    with pytest.raises(InputError, match="the panel has frequency"):
-        prune_lags(records, replace(panel, freq=Freq("MS")))
 
 
 def test_records_without_parcors_get_them(panel):
