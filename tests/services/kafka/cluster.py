@@ -71,15 +71,18 @@ class Broker:
         return self.process is not None and self.process.poll() is None
 
 
+def new_identity() -> str:
+    """Return a cluster id that does not begin with a dash: Kafka's tool would take it for an option."""
+    return base64.urlsafe_b64encode(b"\1" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
 @dataclass(slots=True)
 class Cluster:
     """Brokers that can be stopped, killed and started again; `bootstrap` names them all."""
 
     brokers: list[Broker]
     classes: str
-    identity: str = field(
-        default_factory=lambda: base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    )
+    identity: str = field(default_factory=new_identity)
 
     @property
     def bootstrap(self) -> str:
