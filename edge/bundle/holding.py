@@ -41,33 +41,30 @@ def hold(what: str, data: bytes, inputs: Arrays, references: Arrays, rtol: float
     return worst
 
 
-def astray(what: str, data: bytes, inputs: Arrays, references: Arrays, rtol: float) -> I64:
-    """Return the rows of the references that a file does not answer within `rtol`."""
+def wide_bands(data: bytes, inputs: Arrays, references: Arrays, rtol: float) -> I64:
+    """Return the rows of which a file answers means and variances within `rtol`, but not the ends of intervals.
+
+    Under a log transform an end is an exponential: where an interval spans many decades, rounding of the
+    variance is seen. Empty where any row is off in something else: that is a fault of the file.
+    """
     session, found = open_session(data), []
-    n = len(next(iter(references.values())))
+    n = len(references["mean"])
     for first in range(0, n, _CHUNK):
         rows = slice(first, min(first + _CHUNK, n))
-        got = _run(session, what, {name: value[rows] for name, value in inputs.items()})
+        got = _run(session, "model.onnx", {name: value[rows] for name, value in inputs.items()})
         some = {name: value[rows] for name, value in references.items()}
-        if not _within(what, got, some, rtol):
-            found += [
-                first + i
-                for i in range(rows.stop - first)
-                if not _within(what, _one(got, i), _one(some, i), rtol)
-            ]
+        plain = [name for name in some if name not in _BANDS]
+        if max(_error(name, got[name], some) for name in plain) > rtol:
+            return np.zeros(0, dtype=np.int64)
+        for i in range(rows.stop - first):
+            one, want = _one(got, i), _one(some, i)
+            if max((_error(name, one[name], want) for name in _BANDS if name in want), default=0.0) > rtol:
+                found.append(first + i)
     return np.array(found, dtype=np.int64)
 
 
 def _one(arrays: Arrays, i: int) -> Arrays:
     return {name: value[i : i + 1] for name, value in arrays.items()}
-
-
-def _within(what: str, got: Arrays, references: Arrays, rtol: float) -> bool:
-    try:
-        _judged(what, got, references, rtol)
-    except GateError:
-        return False
-    return True
 
 
 def hold_ticks(what: str, data: bytes, vectors: Arrays, rtol: float) -> float:

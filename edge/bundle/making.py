@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.bundle.closed_vectors import Closed, answers, closed_vectors, own_history
+from edge.bundle.closed_vectors import Closed, answers, asked, closed_vectors, own_history
 from edge.bundle.gate import Verdict, judge
 from edge.bundle.graphs import ClosedForm, Graphs, Progress, build, build_closed
 from edge.bundle.holding import (
@@ -17,10 +17,10 @@ from edge.bundle.holding import (
     DEVICE_CLOSED_RTOL,
     DEVICE_STEP_RTOL,
     STEP_RTOL,
-    astray,
     hold,
     hold_ticks,
     steady,
+    wide_bands,
 )
 from edge.bundle.order import Order
 from edge.bundle.sampling import sample
@@ -30,6 +30,7 @@ from edge.bundle.states import States
 from edge.bundle.step_vectors import step_vectors
 from edge.bundle.table import Table, table_of
 from edge.check import Contents, read
+from edge.errors import GateError
 from edge.fleet import Fleet
 from forecast.types import F64
 
@@ -73,16 +74,15 @@ def make(found: Source, order: Order, progress: Progress) -> Made:
         A series is not stationary as a file decodes it, an operator is off the list, or an answer differs
         from the library by more than the tolerance.
     """
-    found, graphs = _without_astray(found, build(found, order, progress), order, progress)
+    found, graphs, verdict, of_ends = _held(found, build(found, order, progress), order, progress)
     contents = [read(graphs.step)]
     errors = {STEP: 0.0}
-    verdict = None
     vectors: dict[str, NDArray[Any]] = {}
     progress("check", 0, 2)
-    if graphs.closed is not None:
-        verdict = judge(graphs.closed.data, graphs.closed.asked.records)
+    if graphs.closed is not None and verdict is not None:
         contents.append(verdict.contents)
-        vectors, errors[MODEL] = _closed(graphs.closed, verdict)
+        vectors, of_vectors = _closed(graphs.closed, verdict)
+        errors[MODEL] = max(of_ends, of_vectors)
     progress("check", 1, 2)
     ticks, errors[STEP] = _step(found, graphs, order)
     progress("check", 2, 2)
@@ -101,23 +101,29 @@ def make(found: Source, order: Order, progress: Progress) -> Made:
     return Made(files, table, tuple(contents), errors, phi, seasonal_phi)
 
 
-def _without_astray(found: Source, graphs: Graphs, order: Order, progress: Progress) -> tuple[Source, Graphs]:
-    """Leave single series that model.onnx does not answer as the library does to step.onnx, and say so.
+def _held(
+    found: Source, graphs: Graphs, order: Order, progress: Progress
+) -> tuple[Source, Graphs, Verdict | None, float]:
+    """Judge model.onnx and hold it to the library at the end of every series; return its largest error.
 
-    Where they are many the fault is not theirs; the gate then refuses the bundle.
+    A few series whose intervals it cannot give as exactly are left to step.onnx, and their rows say so.
     """
     form = graphs.closed
     if form is None:
-        return found, graphs
+        return found, graphs, None, 0.0
+    verdict = judge(form.data, form.asked.records)
     inputs, references = _ends(form.asked)
-    bad = form.rows[astray(MODEL, form.data, inputs, references, CLOSED_RTOL)]
-    n = len(form.rows)
-    if not len(bad) or len(bad) > max(1.0, _FEW * n) or len(bad) == n:
-        return found, graphs
+    try:
+        return found, graphs, verdict, hold(MODEL, form.data, inputs, references, CLOSED_RTOL)
+    except GateError:
+        wide = form.rows[wide_bands(form.data, inputs, references, CLOSED_RTOL)]
+        n = len(form.rows)
+        if not len(wide) or len(wide) > max(1.0, _FEW * n) or len(wide) == n:
+            raise
     notes = found.notes.copy()
-    notes[bad] = f"model.onnx would be off by more than {CLOSED_RTOL:g}: its variance spans too many decades"
-    rest = np.setdiff1d(form.rows, bad)
-    return replace(found, notes=notes), replace(graphs, closed=build_closed(found, rest, order, progress))
+    notes[wide] = f"its intervals span so many decades that model.onnx is off by more than {CLOSED_RTOL:g}"
+    closed = build_closed(found, np.setdiff1d(form.rows, wide), order, progress)
+    return _held(replace(found, notes=notes), replace(graphs, closed=closed), order, progress)
 
 
 def _ends(closed: Closed) -> tuple[dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
@@ -138,18 +144,20 @@ def _decoded(fleet: Fleet, form: ClosedForm | None, verdict: Verdict | None) -> 
 
 
 def _closed(form: ClosedForm, verdict: Verdict) -> tuple[dict[str, NDArray[Any]], float]:
-    """Return the vectors of model.onnx, and its error over them and over the end of every series."""
+    """Return the vectors of model.onnx, and its error over them."""
     closed, data = form.asked, form.data
-    inputs, references = _ends(closed)
-    worst = hold(MODEL, data, inputs, references, CLOSED_RTOL)
     rows = sample(form.fleet, form.bits, verdict.max_pole, _CLOSED_SERIES)
     vectors = closed_vectors(closed, rows)
     plain = {name.removeprefix("closed."): value for name, value in vectors.items()}
-    references = {name: plain[name] for name in ("mean", "variance", "lo", "hi") if name in plain}
-    worst = max(worst, hold(MODEL, data, plain, references, CLOSED_RTOL))
+    references: dict[str, NDArray[Any]] = {
+        name: plain[name] for name in ("mean", "variance", "lo", "hi") if name in plain
+    }
+    worst = hold(MODEL, data, plain, references, CLOSED_RTOL)
     kept = steady(data, plain, references, CLOSED_RTOL)
     vectors = {
-        name: value for name, value in vectors.items() if name.removeprefix("closed.") in {*kept, *inputs}
+        name: value
+        for name, value in vectors.items()
+        if name.removeprefix("closed.") in {*kept, *asked(closed)}
     }
     return vectors | {"closed.rtol": np.array(DEVICE_CLOSED_RTOL)}, worst
 

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Final, Literal
 
 from edge.fleet import Fleet
-from edge.graph.builder import DOUBLE, Graph, Value
+from edge.graph.builder import Graph
 from edge.graph.closed import closed_forecast
 from edge.graph.inputs import declare
 from edge.graph.plain import Plain, signature
 from edge.graph.tables import Tables
-from edge.graph.units import bands, to_w, to_y
+from edge.graph.units import publish, to_w
 from edge.graph.unrolled import Form, unrolled_forecast
 from edge.quantize.quantized import Quantized
 from forecast.errors import InputError
@@ -77,19 +77,7 @@ def forecast_model(
         center, variance = closed_forecast(tables, plain, inputs, w, horizon)
     else:
         center, variance = unrolled_forecast(tables, plain, form, inputs, w, horizon)
-    _publish(tables, fleet, center, variance, levels, horizon)
+    publish(tables, fleet, center, variance, levels, horizon)
     meta = {"kind": "forecast.model", "profile": "closed" if fleet.n == 1 else profile}
     data: bytes = graph.model(meta).SerializeToString(deterministic=True)
     return data
-
-
-def _publish(
-    tables: Tables, fleet: Fleet, center: Value, variance: Value, levels: Sequence[float], horizon: int
-) -> None:
-    graph = tables.graph
-    graph.output("mean", to_y(tables, fleet, center), DOUBLE, ["B", horizon])
-    graph.output("variance", variance, DOUBLE, ["B", horizon])
-    if levels:
-        lo, hi = bands(tables, fleet, center, variance, levels)
-        graph.output("lo", lo, DOUBLE, ["B", len(levels), horizon])
-        graph.output("hi", hi, DOUBLE, ["B", len(levels), horizon])

@@ -16,7 +16,7 @@ from edge.graph.covariance import Prediction, Structure, predict, update
 from edge.graph.responses import Responses, along, coefficients, innovation_variance, responses, through
 from edge.graph.tables import Tables
 from edge.graph.terms import Terms, Window, deterministic
-from edge.graph.units import bands, to_w, to_y
+from edge.graph.units import publish, to_w, to_y
 from forecast.kernels.stream import LARGEST
 from forecast.models.forecasting import check_request
 
@@ -89,7 +89,7 @@ def step_model(fleet: Fleet, horizon: int, levels: Sequence[float] = ()) -> byte
     respond = responses(tables, fleet, structure.c, horizon)
     center = _center(tables, moved, respond, drive, free)
     variance = _variance(tables, fleet, moved.cov, respond, horizon)
-    _publish_forecast(tables, fleet, center, variance, horizon, levels)
+    publish(tables, fleet, center, variance, levels, horizon)
     data: bytes = graph.model({"kind": "forecast.step"}).SerializeToString(deterministic=True)
     return data
 
@@ -159,18 +159,6 @@ def _publish_tick(tables: Tables, fleet: Fleet, inputs: _Inputs, moved: _Moved) 
         sd = graph.add("Where", moved.ahead.certain, graph.number(1.0), sd)
     z = graph.add("Where", moved.seen, graph.add("Div", moved.error, sd), graph.number(float("nan")))
     graph.output("z", graph.add("Squeeze", z, graph.ints([1])), DOUBLE, ["B"])
-
-
-def _publish_forecast(
-    tables: Tables, fleet: Fleet, center: Value, variance: Value, horizon: int, levels: Sequence[float]
-) -> None:
-    graph = tables.graph
-    graph.output("mean", to_y(tables, fleet, center), DOUBLE, ["B", horizon])
-    graph.output("variance", variance, DOUBLE, ["B", horizon])
-    if levels:
-        lo, hi = bands(tables, fleet, center, variance, levels)
-        graph.output("lo", lo, DOUBLE, ["B", len(levels), horizon])
-        graph.output("hi", hi, DOUBLE, ["B", len(levels), horizon])
 
 
 def _center(tables: Tables, moved: _Moved, respond: Responses, drive: _Drive, free: _Drive) -> Value:

@@ -8,7 +8,7 @@ from statistics import NormalDist
 import numpy as np
 
 from edge.fleet import Fleet
-from edge.graph.builder import Value
+from edge.graph.builder import DOUBLE, Value
 from edge.graph.tables import Tables
 
 _NORMAL = NormalDist()
@@ -64,3 +64,19 @@ def bands(
     half = graph.add("Mul", sd, graph.constant(reach[:, None]))
     lo, hi = graph.add("Sub", middle, half), graph.add("Add", middle, half)
     return to_y(tables, fleet, lo, axes=2), to_y(tables, fleet, hi, axes=2)
+
+
+def publish(
+    tables: Tables, fleet: Fleet, center: Value, variance: Value, levels: Sequence[float], horizon: int
+) -> None:
+    """Make the outputs that both graphs have: `mean`, `variance`, and with levels `lo` and `hi`.
+
+    `center` and `variance` are (B, H), units of w and of its square.
+    """
+    graph = tables.graph
+    graph.output("mean", to_y(tables, fleet, center), DOUBLE, ["B", horizon])
+    graph.output("variance", variance, DOUBLE, ["B", horizon])
+    if levels:
+        lo, hi = bands(tables, fleet, center, variance, levels)
+        graph.output("lo", lo, DOUBLE, ["B", len(levels), horizon])
+        graph.output("hi", hi, DOUBLE, ["B", len(levels), horizon])

@@ -138,7 +138,7 @@ def test_one_absurd_series_is_left_to_the_step(tmp_path):
     absurd = replace(given, transform=transform, sigma2=sigma2, levels=levels, const=const)
     done = edge.export(replace(fitted, records=(absurd,)), tmp_path / "b", horizon=H, sign_key=KEY)
     assert done.report["status"].tolist() == ["exported", "exported", "step only", "exported"]
-    assert "variance spans too many decades" in done.report["reason"][2]
+    assert "intervals span so many decades" in done.report["reason"][2]
     with Bundle.open(tmp_path / "b", keys=KEYS) as bundle:
         assert all(np.isfinite(bundle.forecast(name).mean).all() for name in bundle.series)
 
