@@ -42,7 +42,7 @@ def hold(what: str, data: bytes, inputs: Arrays, references: Arrays, rtol: float
 
 
 def wide_bands(data: bytes, inputs: Arrays, references: Arrays, rtol: float) -> I64:
-    """Return the rows of which a file answers means and variances within `rtol`, but not the ends of intervals.
+    """Return the rows whose means and variances a file answers within `rtol`, but not the ends of intervals.
 
     Under a log transform an end is an exponential: where an interval spans many decades, rounding of the
     variance is seen. Empty where any row is off in something else: that is a fault of the file.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.c99.equations import Equations, lag_weights, psi_weights
+from edge.c99.equations import Equations, lag_weights
+from edge.psi import psi_weights
 from forecast.types import F64
 
 # Room that a header leaves for values larger than those that the model has seen last.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.fleet import Fleet, is_wave
+from edge.psi import psi_weights
 from forecast.errors import InputError
 from forecast.models.computed import computed_values
 from forecast.models.dynamics import fixed, recursion
@@ -112,18 +113,6 @@ def _constant(some: Fleet, phi: F64 | None, seasonal_phi: F64 | None) -> F64:
     seasonal_phi = some.seasonal_phi if seasonal_phi is None else seasonal_phi
     gain = (1.0 - phi.sum(axis=1)) * (1.0 - seasonal_phi.sum(axis=1))
     return np.where(some.regression, some.const, some.const / some.gain * gain)
-
-
-def psi_weights(a: F64, b: F64, horizon: int) -> F64:
-    """(n, horizon) psi_0 .. of the recursion a with the moving average b."""
-    psi = np.zeros((len(a), horizon))
-    psi[:, 0] = 1.0
-    for k in range(1, horizon):
-        width = min(k, a.shape[1])
-        psi[:, k] = (a[:, :width] * psi[:, k - width : k][:, ::-1]).sum(axis=1)
-        if k <= b.shape[1]:
-            psi[:, k] += b[:, k - 1]
-    return psi
 
 
 def lag_weights(a: F64, horizon: int) -> F64:

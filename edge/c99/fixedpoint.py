@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from edge.c99.bounds import limits, path_size
-from edge.c99.equations import Equations, lag_weights, psi_weights
+from edge.c99.equations import Equations, lag_weights
+from edge.psi import psi_weights
 from forecast.types import F64, I64
 
 _MOST_COEFFICIENT_BITS = 30

@@ -18,6 +18,7 @@ from edge.graph.inputs import Inputs, drives
 from edge.graph.plain import Plain
 from edge.graph.tables import Tables
 from edge.graph.unrolled import calibrated
+from edge.psi import psi_weights
 from forecast.types import F64
 
 
@@ -27,7 +28,7 @@ def closed_forecast(
     """Return mean (B, H) of w and its variance (B, H), calibrated; `w` is (B, n_lags), newest first."""
     graph, fleet = tables.graph, plain.fleet
     drive = drives(tables, plain, inputs, horizon)
-    psi = psi_of(fleet, horizon)
+    psi = psi_weights(fleet.a, np.zeros((1, 0)), horizon)[0]
     toeplitz = _toeplitz(graph, psi)
     weights = graph.add("Gemm", _hankel(graph, _expanded(graph, fleet), fleet.n_lags, horizon), toeplitz)
     if drive.past is not None:
@@ -46,16 +47,6 @@ def closed_forecast(
         mean = graph.add("Add", mean, drive.free)
     variance = graph.constant(calibrated(fleet)[0] * np.cumsum(psi**2)[None, :])
     return mean, graph.add("Expand", variance, graph.add("Shape", mean))
-
-
-def psi_of(fleet: Fleet, horizon: int) -> F64:
-    """(H,) psi weights of the one series, differences included."""
-    a, psi = fleet.a[0, : fleet.width[0]], np.zeros(horizon)
-    psi[0] = 1.0
-    for k in range(1, horizon):
-        m = min(k, len(a))
-        psi[k] = a[:m] @ psi[k - m : k][::-1]
-    return psi
 
 
 def _settled(plain: Plain) -> float:

@@ -19,6 +19,7 @@ import numpy as np
 from edge.fleet import Fleet
 from edge.graph.builder import Graph, Value
 from edge.graph.tables import Tables
+from edge.psi import psi_weights
 from forecast.types import F64
 
 
@@ -37,23 +38,9 @@ def coefficients(fleet: Fleet) -> F64:
     return np.concatenate([_levels(fleet), _innovations(fleet)], axis=1)
 
 
-def ar_weights(fleet: Fleet, horizon: int) -> F64:
-    """(n, H) psi of 1 / a(L), differences included."""
-    a = _levels(fleet)
-    psi = np.zeros((fleet.n, horizon))
-    psi[:, 0] = 1.0
-    for k in range(1, horizon):
-        near = min(k, a.shape[1])
-        psi[:, k] = (a[:, :near] * psi[:, k - near : k][:, ::-1]).sum(axis=1)
-    return psi
-
-
 def innovation_variance(fleet: Fleet, horizon: int) -> F64:
     """(n, H) variance of the error of each step where the state is known, calibrated, units of w squared."""
-    psi, b = ar_weights(fleet, horizon), _innovations(fleet)
-    shock = psi.copy()
-    for j in range(min(b.shape[1], horizon - 1)):
-        shock[:, j + 1 :] += b[:, j, None] * psi[:, : horizon - j - 1]
+    shock = psi_weights(_levels(fleet), _innovations(fleet), horizon)
     return np.asarray((fleet.sigma2 * fleet.calibration**2)[:, None] * np.cumsum(shock**2, axis=1))
 
 
@@ -62,7 +49,7 @@ def responses(tables: Tables, fleet: Fleet, c: Value, horizon: int) -> Responses
     graph = tables.graph
     steps = _range(graph, horizon)
     column = graph.add("Unsqueeze", steps, graph.ints([1]))
-    psi = _padded(graph, tables.rows(ar_weights(fleet, horizon)), horizon)
+    psi = _padded(graph, tables.rows(psi_weights(_levels(fleet), np.zeros((fleet.n, 0)), horizon)), horizon)
     # A negative position counts from the end, where the padding is.
     of_drive = graph.add("Gather", psi, graph.add("Sub", steps, column), axis=1)
     L, q = fleet.levels.shape[1], fleet.innovations.shape[1]

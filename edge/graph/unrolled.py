@@ -16,6 +16,7 @@ from edge.graph.inputs import Inputs, drives
 from edge.graph.plain import Plain
 from edge.graph.recursion import growth, path, psi_weights
 from edge.graph.tables import FINE, Tables, fine_parts
+from edge.psi import psi_weights as impulse
 from edge.quantize.quantized import Quantized
 from forecast.types import F64
 
@@ -203,9 +204,4 @@ def calibrated(fleet: Fleet) -> F64:
 
 def growth_of(fleet: Fleet, horizon: int) -> F64:
     """(n, H) sums of squared psi weights of the whole model, differences included."""
-    psi = np.zeros((fleet.n, horizon))
-    psi[:, 0] = 1.0
-    for k in range(1, horizon):
-        m = min(k, fleet.a.shape[1])
-        psi[:, k] = (fleet.a[:, :m] * psi[:, k - m : k][:, ::-1]).sum(axis=1)
-    return np.cumsum(psi**2, axis=1)
+    return np.cumsum(impulse(fleet.a, np.zeros((fleet.n, 0)), horizon) ** 2, axis=1)

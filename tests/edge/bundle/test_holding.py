@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from edge.bundle.holding import hold, steady
+from edge.bundle.holding import hold, steady, wide_bands
 from edge.errors import GateError
 
 
@@ -73,3 +73,14 @@ def test_inputs_and_outputs_have_to_be_there():
         hold("m", model(mean=1.0), {"lags": LAGS.astype(np.float32)}, {"mean": LAGS}, 1e-6)
     with pytest.raises(GateError, match="cannot load"):
         hold("m", b"nonsense", INPUTS, {"mean": LAGS}, 1e-6)
+
+
+def test_rows_off_in_their_intervals_alone_are_found():
+    data = model(mean=1.0, lo=1e-9, hi=2.0)
+    assert not len(wide_bands(data, INPUTS, references(), 1e-6))
+    wide = {**references(), "hi": references()["hi"].copy()}
+    wide["hi"][[7, 4000]] *= 1 + 1e-5
+    assert wide_bands(data, INPUTS, wide, 1e-6).tolist() == [7, 4000]
+    wrong = {**wide, "mean": LAGS.copy()}
+    wrong["mean"][4999, 1] *= 1 + 1e-5  # a fault of the file: nothing is excused
+    assert not len(wide_bands(data, INPUTS, wrong, 1e-6))

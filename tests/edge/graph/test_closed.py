@@ -9,8 +9,8 @@ import pytest
 from onnx import numpy_helper
 
 from edge.fleet import Fleet
-from edge.graph.closed import psi_of
 from edge.graph.model import forecast_model
+from edge.psi import psi_weights
 from tests.edge.graph.fleets import EXOG, inputs, plain_records, session
 from tests.oracles import recursion
 from tests.strategies import make_records
@@ -53,7 +53,9 @@ def test_psi_of_a_seasonal_model():
         1, phi=[0.4], seasonal_phi=[0.3], season_length=3, d=np.array([1], np.int32), levels=np.zeros((1, 5))
     )
     a = recursion.expand_ar([0.4], [0.3], 1, 0, 3)
-    np.testing.assert_allclose(psi_of(Fleet.of(records), 9), recursion.psi(a, [], 9), rtol=1e-13)
+    np.testing.assert_allclose(
+        psi_weights(Fleet.of(records).a, np.zeros((1, 0)), 9)[0], recursion.psi(a, [], 9), rtol=1e-13
+    )
 
 
 def test_many_calls_at_once_are_the_same_as_one_by_one():
