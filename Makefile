@@ -9,15 +9,16 @@ ABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
   if $$p -c '$(ABLE)' 2>/dev/null; then echo $$p; break; fi; done)
 
-FAST := not slow and not bench and not ops and not stream
+FAST := not slow and not bench and not ops and not stream and not edge
 WORKERS ?= auto
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_*.py))
 CORE_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_core_*.py))
 STREAM_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_stream_*.py))
+EDGE_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/bench_edge_*.py))
 OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
-.PHONY: test-decoding rivals-decoding bench-decoding rivals-stream bench-stream
+.PHONY: test-decoding rivals-decoding bench-decoding rivals-stream bench-stream test-edge bench-edge
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
   test-ops test-stream chaos kafka-up kafka-down rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
@@ -44,8 +45,8 @@ setup: $(VENV)/dev.stamp ## Make or refresh .venv from the locked set
 demo: $(VENV)/base.stamp ## The whole loop on real data
 	$(BIN)/forecast demo
 
-test: setup ## Every test, but for those of test-ops and test-stream
-	$(PYTEST) -m "not bench and not ops and not stream"
+test: setup ## Every test, but for those of test-ops, test-stream and test-edge
+	$(PYTEST) -m "not bench and not ops and not stream and not edge"
 
 # Two at a time: every worker may have a server of its own running.
 test-ops: setup ## The store on PostgreSQL, MLflow on a server; both are started and stopped here
@@ -54,6 +55,10 @@ test-ops: setup ## The store on PostgreSQL, MLflow on a server; both are started
 # One at a time: they share a broker, and watch how long its answers take.
 test-stream: setup ## The stream on a real Kafka, which is started and stopped here
 	$(BIN)/python -m pytest -n 1 -m stream
+
+# One at a time: they share the environments, which the first run fetches (300 MB), and an emulator is slow.
+test-edge: setup ## Bundles on a bare device, on older ONNX Runtimes, on an emulated aarch64
+	$(BIN)/python -m pytest -n 1 -m edge
 
 # On a broker of its own. CHAOS="--rounds 20 --minutes 10 --seed 2" for less, or for other chaos.
 chaos: setup ## 100 rounds of kill -9, every forecast checked (40 minutes)
@@ -128,6 +133,10 @@ bench-stream: setup rivals-stream ## The streaming service against its rivals an
 	@failed=0; for each in $(if $(STEADY),$(STREAM_BENCHES),$(filter-out bench_stream_memory,$(STREAM_BENCHES))); do \
 	  $(MAKE) --no-print-directory $$each || failed=1; done; exit $$failed
 
+# One after another, also under `make -j`: they time one core.
+bench-edge: setup ## Size, memory, speed, stability of exported models against their floors
+	@failed=0; for each in $(EDGE_BENCHES); do $(MAKE) --no-print-directory $$each || failed=1; done; exit $$failed
+
 RIVALS := .venv-rivals
 
 $(RIVALS)/rivals.stamp: requirements/rivals.txt | $(VENV)/dev.stamp
@@ -140,7 +149,7 @@ rivals: $(RIVALS)/rivals.stamp ## The libraries that the benchmarks are measured
 bench-core: setup rivals ## The numeric core against the rivals, one JSON each in bench-results/
 	@failed=0; for each in $(CORE_BENCHES); do $(MAKE) --no-print-directory $$each || failed=1; done; exit $$failed
 
-bench: $(filter-out $(CORE_BENCHES) $(STREAM_BENCHES) bench_decoding,$(BENCHES)) ## Every benchmark without rivals of its own, one JSON each in bench-results/
+bench: $(filter-out $(CORE_BENCHES) $(STREAM_BENCHES) $(EDGE_BENCHES) bench_decoding,$(BENCHES)) ## Every benchmark without rivals of its own, one JSON each in bench-results/
 
 $(BENCHES): setup
 	@mkdir -p bench-results

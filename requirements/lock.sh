@@ -14,7 +14,7 @@ lock() { # lock NAME ARGUMENT...
 
 lock dev --extra dev
 # The same versions, so that one environment can grow from the first into the second.
-lock base --extra plot --extra stream --extra track --constraint requirements/dev.txt requirements/build.in
+lock base --extra plot --extra stream --extra track --extra edge --constraint requirements/dev.txt requirements/build.in
 if grep -n '://' requirements/*.txt; then
   echo "lock: a lock names a host" >&2
   exit 1

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.services.kafka.fixtures import kafka_address, kafka_cluster
+from tests.services.kafka.fixtures import kafka_address, kafka_cluster, secured_kafka
 
-__all__ = ["kafka_address", "kafka_cluster"]  # fixtures of every test
+__all__ = ["kafka_address", "kafka_cluster", "secured_kafka"]  # fixtures of every test
 
 # deadline=None: the first call of a kernel compiles for seconds. Derandomised: a red build can be repeated.
 settings.register_profile(

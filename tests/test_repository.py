@@ -12,8 +12,10 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("forecast", "pipelines", "edge", "decoding", "dashboards")
 SOURCES = sorted(p for package in PACKAGES for p in (ROOT / package).rglob("*.py"))
-# What benchmarks are measured against is pinned by version, and never installed beside the rest.
-LOCKS = [p for p in sorted((ROOT / "requirements").glob("*.txt")) if not p.name.startswith("rivals")]
+# Rivals of the benchmarks and packages of devices are pinned by version, and never installed beside the rest.
+LOCKS = [
+    p for p in sorted((ROOT / "requirements").glob("*.txt")) if not p.name.startswith(("rivals", "edge"))
+]
 MOST_LINES = 400
 MOST_LINES_OF_A_FUNCTION = 40
 

@@ -207,7 +207,14 @@ def _take_ends(
         if known[i]:
             L, q = rec.sizes[i]
             cov[i] = np.zeros((L + q, L + q))
-            cov[i][L:, L:] = P
+            cov[i][L:, L:] = _nonnegative(P)
+
+
+def _nonnegative(P: F64) -> F64:
+    """Return a covariance without variances that rounding took below 0: a record with one is refused."""
+    out = np.array(P)
+    np.fill_diagonal(out, np.maximum(out.diagonal(), 0.0))
+    return out
 
 
 def over_blocks(
@@ -259,7 +266,7 @@ def _store(i: int, state: Start | None, levels: F64, innov: F64, cov: dict[int, 
     levels[i, : len(state.levels)] = state.levels
     innov[i, : len(state.innov)] = state.innov
     if not state.known:
-        cov[i] = state.P
+        cov[i] = _nonnegative(state.P)
 
 
 def _last(u: F64, panel: Panel, sizes: I64, width: int) -> F64:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from pipelines.cli import options
 from pipelines.cli.show import show_json
+from pipelines.demo.device import OnDevice, Skipped
 from pipelines.demo.run import Room, run_demo
 
 if TYPE_CHECKING:
@@ -31,22 +32,30 @@ def command(out: str, as_json: bool) -> None:
 
     The data ship inside statsmodels: CO2 (with its gaps), sunspots, El Nino, the Nile, US macro data (with
     regressors), electrical equipment. The last points of each are held out and forecast. Then CO2 once
-    more, as a stream of ticks through an embedded log.
+    more, as a stream of ticks through an embedded log; and one champion as a signed bundle, installed by the
+    device runtime in an environment of its own (pip fetches numpy and onnxruntime; offline this is skipped).
     """
+    from pipelines.demo.device import run_device
     from pipelines.demo.streaming import run_stream
 
     folder = Path(out)
     if as_json:
-        found: list[dict[str, object]] = [_plain(outcome) for outcome in run_demo(folder)]
-        show_json([*found, {"streamed": asdict(run_stream(folder / "stream"))}])
+        outcomes = run_demo(folder)
+        found: list[dict[str, object]] = [_plain(outcome) for outcome in outcomes]
+        device = run_device(Room(folder), folder / "edge", outcomes[-1].dataset)
+        streamed = run_stream(folder / "stream")
+        show_json([*found, {"device": asdict(device)}, {"streamed": asdict(streamed)}])
         return
     console = Console()
     with console.status("reading") as status:
         outcomes = run_demo(folder, lambda name: status.update(f"{name}: check, backtest, fit, forecast"))
         status.update("co2: streaming")
         streamed = run_stream(folder / "stream")
+        status.update("a champion as a bundle, on a device with numpy and onnxruntime only")
+        device = run_device(Room(folder), folder / "edge", outcomes[-1].dataset)
     _print(console, outcomes, folder)
     _tell_stream(streamed)
+    _tell_device(device)
 
 
 def _print(console: Console, outcomes: Sequence[Outcome], folder: Path) -> None:
@@ -115,6 +124,21 @@ def _tell_stream(streamed: Streamed) -> None:
         f"(last value: {streamed.naive_error:.2f}), {streamed.coverage:.0%} inside 95 %."
     )
     click.echo(f"  forecast tail --log {streamed.log} --from start --no-follow")
+
+
+def _tell_device(device: OnDevice | Skipped) -> None:
+    if not isinstance(device, OnDevice):
+        click.echo(f"\nA champion on a device: skipped: {device.reason}")
+        return
+    click.echo(
+        f"\nThe champion of {device.fleet} as a bundle of {device.bytes:,} bytes, signed by "
+        f"{device.key_id},\nin an environment with {device.packages} alone:\nits forecasts differ from the "
+        f"library's by {device.difference:.1e} of their size."
+    )
+    for line in device.said:
+        click.echo(f"  {line}")
+    for line in device.commands:
+        click.echo(f"  {line}")
 
 
 def _plain(outcome: Outcome) -> dict[str, object]:

@@ -59,12 +59,12 @@ def service_address(settings: Settings, log: str | None, bootstrap: str | None) 
 
 
 @contextmanager
-def connected(settings: Settings, asked: Mapping[str, Any]) -> Iterator[Log]:
-    """Open a service's log, and close it with the block."""
+def connected(settings: Settings, asked: Mapping[str, Any], *, make: bool = True) -> Iterator[Log]:
+    """Open a service's log, and close it with the block; an embedded one is made where `make` allows it."""
     from pipelines.log import open_log
 
     address = service_address(settings, asked["log_file"], asked["bootstrap"])
-    log = open_log(address, security=settings.security(), client=settings.kafka_client)
+    log = open_log(address, security=settings.security(), client=settings.kafka_client, make=make)
     try:
         yield log
     finally:

@@ -37,6 +37,13 @@ def _levels(_: click.Context, __: click.Parameter, values: tuple[float, ...]) ->
     return values
 
 
+def named(_: click.Context, option: click.Parameter, text: str | None) -> str | None:
+    """Refuse a name that is empty."""
+    if text is not None and not text.strip():
+        raise click.BadParameter("a name is needed", param=option)
+    return text
+
+
 level = click.option(
     "--level", type=float, multiple=True, default=(80, 95), show_default=True, callback=_levels,
     help="Coverage in percent.",

@@ -58,6 +58,18 @@ def showing(lines: bool) -> Iterator[Progress]:
     if lines or not sys.stderr.isatty():
         yield Lines()
         return
+    with showing_bars() as bars:
+        yield bars
+
+
+@contextmanager
+def showing_bars() -> Iterator[Progress]:
+    """Yield what shows bars on stderr, and nothing where it is no terminal."""
+    if not sys.stderr.isatty():
+        from pipelines.train.work import Silent
+
+        yield Silent()
+        return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

@@ -51,9 +51,13 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
 @log_options.service
 @_topics
 @click.option("--control", default="model-control", show_default=True, metavar="TOPIC", help="Of promotions.")
-@click.option("--group", default="forecast", show_default=True, help="Workers of one group share the ticks.")
+@click.option(
+    "--group", default="forecast", show_default=True, callback=options.named,
+    help="Workers of one group share the ticks.",
+)  # fmt: skip
 @click.option(
     "--instance",
+    callback=options.named,
     help="Name of this worker in its group, the same after a restart; by default of the machine.",
 )
 @click.option(
@@ -84,6 +88,13 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     help="Steps that a late tick may lie behind the newest.",
 )
 @click.option(
+    "--max-series",
+    type=click.IntRange(0, 100_000_000),
+    default=1_000_000,
+    show_default=True,
+    help="Series of a partition that the model does not have; ticks of further ones are refused.",
+)
+@click.option(
     "--lead", type=click.FloatRange(0.0, 1e9), metavar="SECONDS",
     help="A tick whose time is farther ahead of the log's clock is refused; left out: none is.",
 )  # fmt: skip
@@ -97,6 +108,13 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     default=100,
     show_default=True,
     help="Between two commits.",
+)
+@click.option(
+    "--linger-ms",
+    type=click.IntRange(0, 1000),
+    default=0,
+    show_default=True,
+    help="Between two polls, while ticks come a few at a time: less CPU a tick.",
 )
 @click.option(
     "--start",
@@ -217,7 +235,8 @@ def _engine_options(asked: dict[str, Any]) -> StreamOptions:
 
     return StreamOptions(
         horizon=asked["horizon"], levels=tuple(sorted(asked["level"])), gap_cap=asked["gap_cap"],
-        grace=asked["grace"], lead_ms=None if asked["lead"] is None else round(asked["lead"] * 1e3),
+        grace=asked["grace"], max_series=asked["max_series"],
+        lead_ms=None if asked["lead"] is None else round(asked["lead"] * 1e3),
     )  # fmt: skip
 
 
@@ -225,7 +244,7 @@ def _service_options(asked: dict[str, Any]) -> ServiceOptions:
     from pipelines.log.protocol import Delivery, Membership
     from pipelines.stream.service import ServiceOptions
     from pipelines.stream.topics import topics_for
-    from pipelines.stream.worker import WorkerOptions
+    from pipelines.stream.worker_options import WorkerOptions
 
     given = {name: asked[name] for name in _TOPICS if asked[name] is not None}
     interval_s = asked["commit_interval_ms"] / 1e3
@@ -241,7 +260,7 @@ def _service_options(asked: dict[str, Any]) -> ServiceOptions:
         topics_for(asked["ticks"], asked["forecasts"])._replace(**given),
         control=asked["control"],
         partitions=asked["partitions"],
-        worker=WorkerOptions(commit_interval_s=interval_s),
+        worker=WorkerOptions(commit_interval_s=interval_s, linger_s=asked["linger_ms"] / 1e3),
         from_latest=asked["start"] == "latest",
         snapshots=None if asked["snapshots"] is None else Path(asked["snapshots"]),
         metrics_port=asked["metrics_port"],

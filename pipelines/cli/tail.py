@@ -63,7 +63,7 @@ def command(
         return encode_forecast(forecast).decode() if as_json else _line(forecast, bars, int_times)
 
     with (
-        log_options.connected(log_options.settings_of(where), where) as log,
+        log_options.connected(log_options.settings_of(where), where, make=False) as log,
         ForecastStream(
             log, topic, start=start, follow=not no_follow, series=series or None, recent=0
         ) as stream,

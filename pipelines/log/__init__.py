@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import LogError
@@ -28,20 +29,22 @@ def open_log(
     security: Security | None = None,
     client: str = "kafka-python",
     keep: int | None = None,
+    make: bool = True,
 ) -> Log:
     """Open a log; no more is imported than it needs.
 
     Parameters
     ----------
     address
-        ``embedded:PATH`` of a file, which is made if it is not there, or ``HOST:PORT[,HOST:PORT...]`` of
-        Kafka brokers.
+        ``embedded:PATH`` of a file, or ``HOST:PORT[,HOST:PORT...]`` of Kafka brokers.
     security
         SASL and SSL, of Kafka only.
     client
         One of `CLIENTS`, of Kafka only.
     keep
         Records of a partition that an embedded log keeps, in topics that are not compact; None: all.
+    make
+        Whether an embedded log that is not there is made.
 
     Raises
     ------
@@ -49,10 +52,12 @@ def open_log(
         The address cannot be one, leads nowhere, or the client is not installed.
     """
     if address.startswith(EMBEDDED):
-        from pipelines.log.embedded import EmbeddedLog
-
-        return EmbeddedLog(address.removeprefix(EMBEDDED), keep=keep)
+        return _embedded(address.removeprefix(EMBEDDED), keep, make)
     _check(address, client)
+    return _kafka(address, security, client)
+
+
+def _kafka(address: str, security: Security | None, client: str) -> Log:
     try:
         if client == "confluent":
             from pipelines.log.confluent import ConfluentLog
@@ -63,6 +68,14 @@ def open_log(
         extra = "confluent" if client == "confluent" else "stream"
         raise LogError(f"no {error.name}: install forecast-platform[{extra}]") from error
     return KafkaLog(address, security)
+
+
+def _embedded(path: str, keep: int | None, make: bool) -> Log:
+    from pipelines.log.embedded import EmbeddedLog
+
+    if not make and not Path(path).exists():
+        raise LogError(f"there is no log {path!r} to read; check its name, or write to it first")
+    return EmbeddedLog(path, keep=keep)
 
 
 def _check(address: str, client: str) -> None:

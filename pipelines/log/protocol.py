@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, Protocol
 
+from pipelines.errors import SettingsError
 from pipelines.log.records import Batch, Block, Partition
+from pipelines.log.retention import tell_skipped
 
 
 class Delivery(StrEnum):
@@ -41,7 +43,7 @@ class Topic:
 
 @dataclass(frozen=True, slots=True)
 class Membership:
-    """How a worker takes part."""
+    """How a worker takes part; `SettingsError` where a name is empty."""
 
     group: str
     instance: str
@@ -51,6 +53,11 @@ class Membership:
     session_timeout_s: float = 10.0
     transaction_timeout_s: float = 30.0
     linger_ms: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("group", "instance"):
+            if not getattr(self, name).strip():
+                raise SettingsError(f"the {name} of a worker needs a name, got {getattr(self, name)!r}")
 
     @property
     def transactional_id(self) -> str:
@@ -68,6 +75,8 @@ class Listener:
     """Partitions that go to another member, which waits: work on them can still be committed."""
     lost: Callable[[frozenset[Partition]], None]
     """Partitions that are another's already: what was done on them must be forgotten."""
+    skipped: Callable[[Partition, int, int], object] = tell_skipped
+    """Records of a partition from an offset up to another, which were deleted before they were read."""
 
 
 class Member(Protocol):
@@ -98,11 +107,18 @@ class Member(Protocol):
         """Read these again."""
         ...
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+    def committed(
+        self, partitions: Iterable[Partition], within_s: float | None = None
+    ) -> dict[Partition, int | None]:
         """Return the committed positions; None where there is none.
 
-        Waits until no open transaction holds a position of these partitions.
+        Waits until no open transaction holds a position of these partitions: about `within_s` at most, then
+        raises `LogError`, retriable; None: as long as a transaction can take.
         """
+        ...
+
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return where each partition is read on, past markers already seen; none that is not known yet."""
         ...
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from forecast.models.freq import Freq, parse_freq
 from forecast.models.manifest import Chunk, Manifest
 from pipelines.errors import StoreError
-from pipelines.store import champions, forecasts, leases, observations, series, upgrade, versions
+from pipelines.store import bundles, champions, forecasts, leases, observations, series, upgrade, versions
 from pipelines.store.address import DEFAULT_URL, mask, parse_url
+from pipelines.store.bundles import BundleRow, NewBundle
 from pipelines.store.champions import ChampionRow, PromotionRow
 from pipelines.store.engine import LOCK_TIMEOUT_S, make_engine
 from pipelines.store.leases import Grant, Lease
@@ -193,6 +194,20 @@ class Store:
     def promotions(self, fleet: str) -> list[PromotionRow]:
         """Return every change of the champion of a fleet, oldest first."""
         return champions.list_promotions(self._engine, fleet)
+
+    # Edge bundles
+
+    def take_bundle_number(self, name: str) -> int:
+        """Return the next number of a name's bundles, which is then taken, whatever becomes of it."""
+        return bundles.take_bundle_number(self._engine, name)
+
+    def add_bundle(self, version: VersionRow | str, bundle: NewBundle) -> BundleRow:
+        """Register a bundle of a version; `ConflictError` where its number, or its sha256, is known."""
+        return bundles.add_bundle(self._engine, version, bundle)
+
+    def bundles(self, name: str | None = None) -> list[BundleRow]:
+        """Return the bundles of a name, or of all, oldest first."""
+        return bundles.list_bundles(self._engine, name)
 
     # Rows
 

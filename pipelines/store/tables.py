@@ -277,15 +277,34 @@ class EdgeBundle(Base):
     """A bundle for devices, made of a version."""
 
     __tablename__ = "edge_bundle"
-    __table_args__ = (UniqueConstraint("sha256"),)
+    __table_args__ = (UniqueConstraint("sha256"), UniqueConstraint("name", "bundle_version"))
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
     model_version_id: Mapped[int] = mapped_column(ForeignKey(ModelVersion.id), index=True)
+    name: Mapped[str]
+    """What a device calls it; its numbers grow within a name."""
+    bundle_version: Mapped[int]
+    model: Mapped[str]
+    """Alias."""
     sha256: Mapped[str]
+    """Of the bundle's manifest."""
     artifact_uri: Mapped[str]
     opset: Mapped[int] = mapped_column(Integer)
     quant: Mapped[str]
+    """Profile: "latency", "size" or "balanced"."""
     parity_err: Mapped[float]
+    """Largest relative difference from the library that was measured."""
     size: Mapped[int]
+    """Bytes of the archive, or of the folder where there is none."""
     signed_by: Mapped[str | None]
+    """Id of the key; null: unsigned, which devices refuse."""
     created_ts_ms: Mapped[int]
+
+
+class EdgeNumber(Base):
+    """The last number taken for the bundles of a name; one that was taken is never given again."""
+
+    __tablename__ = "edge_number"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last: Mapped[int]

@@ -21,6 +21,9 @@ from pipelines.stream.shard import Shard
 from pipelines.stream.strips import fit_strips, put_strips, strips_of
 
 _WORD = 8
+# Of a record: the offset of its tick (`kernels/state_records.py`).
+_SOURCE_WORD = 7
+_BEYOND = np.iinfo(np.int64).max
 _WHY = {
     state_records.CUT: "is cut short or has bytes too many",
     state_records.FOREIGN: f"is not of format {state_records.FORMAT}; a newer program wrote it",
@@ -52,22 +55,54 @@ def write(desk: Desk, shard: Shard, numbers: I64, topic: str, partition: int) ->
 
 
 def restore(desk: Desk, shard: Shard, batch: Batch) -> None:
-    """Take in records in order; `StreamError` names the key of one that is damaged."""
-    n = len(batch.offsets)
+    """Take in records in order; `StreamError` names the key of one that is damaged.
+
+    Of a key the record of the latest tick counts, the last of several. A record behind it is of a worker that
+    was cut off, at-least-once, and wrote once more when another had its partition already. A tombstone
+    undoes all that is before it.
+    """
     firsts, lasts = np.ascontiguousarray(batch.keys[:, 0]), np.ascontiguousarray(batch.keys[:, 1])
     if (firsts == ABSENT).any():
         raise StreamError(f"a state record of {batch.partition} has no key; the topic is not one of state")
     numbers, new = shard.number(batch.data, firsts, lasts)
-    desk.adopt(shard, new)
-    last = np.empty(shard.count, dtype=np.int64)
-    last[numbers] = np.arange(n)
-    keep = last[numbers] == np.arange(n)
+    desk.take_on(shard, new)
+    rows = np.arange(len(numbers))
     gone = batch.values[:, 0] == ABSENT
     if gone.any():
-        forget(desk, shard, numbers[keep & gone])
-    rows = np.flatnonzero(keep & ~gone)
+        ends = np.full(shard.count, -1)
+        ends[numbers[gone]] = rows[gone]
+        forget(desk, shard, np.unique(numbers[gone]))
+        rows = rows[rows > ends[numbers]]
+    rows = _latest(shard, batch, numbers, rows)
     if len(rows):
         _take(desk, shard, numbers[rows], _read(batch, rows, shard.series.window.shape[1]))
+
+
+def _latest(shard: Shard, batch: Batch, numbers: I64, rows: I64) -> I64:
+    """Return of these rows the one that counts of each series, if it is not behind the series."""
+    some = numbers[rows]
+    last = np.empty(shard.count, dtype=np.int64)
+    last[some] = rows
+    sources = _sources(batch, rows)
+    # One that does not say its source cannot be read: it is named where it is the last.
+    sources[(sources < 0) & (last[some] == rows)] = _BEYOND
+    best = shard.series.source[: shard.count].copy()
+    np.maximum.at(best, some, sources)
+    found: I64 = rows[sources == best[some]]
+    last[numbers[found]] = found
+    return np.asarray(found[last[numbers[found]] == found])
+
+
+def _sources(batch: Batch, rows: I64) -> I64:
+    """Return the offsets of the ticks of records, -1 of one that is too short or of another format."""
+    bounds, data = batch.values[rows], batch.data
+    known = np.flatnonzero(bounds[:, 1] - bounds[:, 0] >= _WORD * state_records.HEAD)
+    at = bounds[known, 0]
+    ours = data[at[:, None] + np.arange(2)].view("<u2")[:, 0] == state_records.FORMAT
+    known, at = known[ours], at[ours] + _WORD * _SOURCE_WORD
+    sources = np.full(len(rows), -1)
+    sources[known] = data[at[:, None] + np.arange(_WORD)].view("<i8")[:, 0]
+    return sources
 
 
 def forget(desk: Desk, shard: Shard, numbers: I64) -> None:

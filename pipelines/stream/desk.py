@@ -80,6 +80,12 @@ class Desk:
         """Return room for the regressors of series."""
         return make_kept(rows, self.width + self.rules.ahead, len(self.exog))
 
+    def take_on(self, shard: Shard, new: I64) -> None:
+        """Begin with series (k,) that a shard has just numbered."""
+        if len(new):
+            self.adopt(shard, new)
+            shard.strangers += int(np.count_nonzero(shard.series.slot[new] == UNKNOWN))
+
     def adopt(self, shard: Shard, new: I64) -> None:
         """Put series (k,) of a shard where their records end; those without one wait for their first tick."""
         records, series, kept = self.served.records, shard.series, shard.kept

@@ -17,6 +17,7 @@ from pipelines.stream.messages import Press
 from pipelines.stream.options import StreamOptions
 from pipelines.stream.served import Served
 from pipelines.stream.shard import Shard
+from pipelines.stream.strangers import turn_away
 from pipelines.stream.topics import Topics
 from pipelines.stream.turn import Output, Turn
 from pipelines.wire import decode_tick
@@ -130,9 +131,8 @@ class Engine:
 
     def _arrive(self, shard: Shard, batch: Batch, decoded: Decoded) -> Arrivals:
         desk, n = self._desk, len(batch.offsets)
-        numbers, new = shard.number(decoded.data, decoded.id_first, decoded.id_last)
-        if len(new):
-            desk.adopt(shard, new)
+        numbers, new = shard.number(decoded.data, turn_away(desk, shard, decoded), decoded.id_last)
+        desk.take_on(shard, new)
         times = desk.grid.times(decoded.ts_ms)
         positions = desk.grid.positions(times, numbers, shard.series.table, self.options.tolerance)
         return Arrivals(

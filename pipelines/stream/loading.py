@@ -50,21 +50,20 @@ def load_folder(
         certificate.
     """
     folder = Path(path)
-    find = find_parent or (lambda parent: folder.absolute().parent / parent)
+    full, models = _stored(folder, find_parent or (lambda parent: folder.absolute().parent / parent))
+    what = name or folder.name
+    model = choose(models, alias, metrics, f"{what}, version {full[:12]}")
+    return serve(model.records, name=what, alias=model.alias, version=full, row_version=row_version)
+
+
+def _stored(folder: Path, find_parent: Callable[[str], str | Path]) -> tuple[str, Sequence[StoredModel]]:
+    """Return the version in a folder and its models, whole."""
     try:
         found = version.load(folder)
-        models = version.resolve(found, lambda parent: version.load(find(parent)))
+        models = version.resolve(found, lambda parent: version.load(find_parent(parent)))
     except ForecastError as error:
         raise StreamError(f"the model at {folder} cannot be served: {error}") from error
-    what = name or folder.name
-    model = choose(models, alias, metrics, f"{what}, version {found.manifest.version[:12]}")
-    return serve(
-        model.records,
-        name=what,
-        alias=model.alias,
-        version=found.manifest.version,
-        row_version=row_version,
-    )
+    return found.manifest.version, models
 
 
 def load_named(store: Store, name: str, alias: str | None = None) -> Served:

@@ -105,12 +105,12 @@ class Metrics:
             f"{PREFIX}_restore_seconds", "From the assignment of a partition to its first tick.",
             buckets=_RESTORE_S, registry=self.registry,
         )  # fmt: skip
-        self._totals = totals
+        self.totals = totals
         self.registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
         """Return the numbers as they are now (called by the registry)."""
-        totals = self._totals
+        totals = self.totals
         for name, help_ in _HELP.items():
             yield CounterMetricFamily(f"{PREFIX}_{name}", help_, value=totals.counts[name])
         dead = CounterMetricFamily(

@@ -22,6 +22,9 @@ class ExogPolicy(StrEnum):
 # A state record has to stay below a kilobyte, and a window of 64 values alone is half of one.
 _LONGEST_WINDOW = 1024
 
+# Some 300 bytes each.
+_MOST_SERIES = 100_000_000
+
 # A late tick moves its series anew over as many points.
 _LONGEST_GRACE = 1024
 
@@ -55,6 +58,8 @@ class StreamOptions:
     """Steps ahead for which regressors are kept; None: the horizon."""
     lead_ms: int | None = None
     """How far the time of a tick may lie ahead of the time at which the log took it; None: any way."""
+    max_series: int = 1_000_000
+    """Series that the model does not have, of a partition; ticks of further ones are refused."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "levels", tuple(float(level) for level in self.levels))
@@ -64,6 +69,7 @@ class StreamOptions:
         _check("grace", self.grace, 0, _LONGEST_GRACE)
         _check("window", self.window, 2, _LONGEST_WINDOW)
         _check("warm_up", self.warm_up, 2, self.window)
+        _check("max_series", self.max_series, 0, _MOST_SERIES)
         if self.exog_ahead is not None:
             _check("exog_ahead", self.exog_ahead, 1, MAX_HORIZON)
         if self.lead_ms is not None:

@@ -33,6 +33,7 @@ def rebase(old: Desk, new: Desk, shard: Shard) -> None:
     shard.series, shard.kept = make_series(len(before.table), new.width), new.make_kept(len(before.table))
     new.adopt(shard, np.arange(shard.count))
     after = shard.series
+    shard.strangers = int(np.count_nonzero(after.slot[: shard.count] == UNKNOWN))
     after.table[:, _LASTING] = before.table[:, _LASTING]
     for first in range(0, len(live), _BLOCK):
         some = live[first : first + _BLOCK]

@@ -17,6 +17,8 @@ class Refusal(StrEnum):
     """Farther ahead of the log's clock than `lead_ms`."""
     TOO_FAR_AHEAD = "too_far_ahead"
     """Regressors for a time later than those that are kept."""
+    TOO_MANY_SERIES = "too_many_series"
+    """Of a series that the model does not have, beyond `max_series` of them."""
     MISSING_EXOG = "missing_exog"
     """A regressor of its time is not known; the state was not moved."""
     MISSING_FUTURE = "missing_future"

@@ -25,6 +25,9 @@ _SIDE_BY_SIDE: Final = 8
 # Records a call: some ten milliseconds of work, between which a rebalance can come through.
 _SLICE_RECORDS: Final = 20_000
 
+# Of the loop's time, while another worker's open transaction holds a position: then it is asked again.
+_ASK_S: Final = 1.0
+
 # A changelog that gives nothing for so long is not slow. An open transaction of a dead worker, which
 # holds its end back, is aborted by the log sooner.
 _STALLED_S: Final = 180.0
@@ -62,6 +65,8 @@ class Restorer:
     _active: dict[int, _Replay] = field(default_factory=dict)
     _whole: dict[int, int] = field(default_factory=dict)
     """Done, and not handed over yet: a fault of the log may come in between."""
+    _skipped: dict[Partition, tuple[int, int]] = field(default_factory=dict)
+    """Offsets that were counted as skipped already, the last ones of each partition."""
     _seen: dict[Partition, int] = field(default_factory=dict)
     _moved: float = 0.0
 
@@ -133,7 +138,7 @@ class Restorer:
         self._moved = self.clock()
 
     def _sources(self, ticks: list[Partition]) -> dict[int, int]:
-        committed = self.member.committed(ticks)
+        committed = self.member.committed(ticks, _ASK_S)
         begins, ends = self.member.begins(ticks), self.member.ends(ticks)
         return {at.number: self._source(at, committed[at], begins[at], ends[at]) for at in ticks}
 
@@ -148,14 +153,25 @@ class Restorer:
                 f"--state topic, for {self.state} takes its ticks for done"
             )
         if committed < begin:
-            self.totals.add("skipped", begin - committed)
-            log.error(
-                "%d ticks of %s-%d were deleted before they were read: going on from %d",
-                begin - committed, at.topic, at.number, begin,
-                extra={"data": {"partition": at.number, "committed": committed, "begin": begin}},
-            )  # fmt: skip
+            self.skip(at, committed, begin)
             return begin
         return committed
+
+    def skip(self, at: Partition, first: int, end: int) -> None:
+        """Count and tell of ticks, from an offset up to another, that were deleted before they were read.
+
+        What was counted is not counted again where an aborted transaction goes over it once more.
+        """
+        before = self._skipped.get(at, (first, first))
+        count = end - first - max(min(end, before[1]) - max(first, before[0]), 0)
+        self._skipped[at] = first, end
+        if count > 0:
+            self.totals.add("skipped", count)
+            log.error(
+                "%d ticks of %s-%d were deleted before they were read: going on from %d",
+                count, at.topic, at.number, end,
+                extra={"data": {"partition": at.number, "committed": first, "begin": end}},
+            )  # fmt: skip
 
     def _warn_of_states(self, number: int) -> None:
         """Say that ticks may come that the states know already: of another group, or from before its end."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import PipelineError
 from pipelines.log.records import Partition
@@ -21,7 +21,8 @@ from pipelines.stream.restoring import Restorer
 from pipelines.stream.snapshot import Snapshots
 from pipelines.stream.snapshotting import Photographer
 from pipelines.stream.swapping import ControlWatcher
-from pipelines.stream.worker import Worker, WorkerOptions
+from pipelines.stream.worker import Worker
+from pipelines.stream.worker_options import WorkerOptions
 
 if TYPE_CHECKING:
     from pipelines.log.protocol import Log, Member, Membership, Reader
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from pipelines.stream.stopping import Stop
     from pipelines.stream.topics import Topics
     from pipelines.wire import Control
+
+# Brokers look every 10 s for transactions that took too long.
+_CLEANING_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,10 @@ def run_service(
     stop: Stop,
     load: Callable[[Control], Served] | None = None,
 ) -> Totals:
-    """Work until `stop` is asked, or the ticks are done; return what was counted.
+    """Work until `stop` is asked, or the ticks are done; return what was counted. The log stays open.
 
     Parameters
     ----------
-    log
-        Stays open.
     engine
         With `served` in use and no partition open; its kernels are compiled, for a member of a group must
         not be silent for longer than its session.
@@ -81,32 +83,42 @@ def run_service(
         The service cannot go on; `retriable` says whether it could, started again.
     """
     n = make_stream_topics(log, options.topics, options.control, options.partitions)
-    totals, health = Totals(), Health(served.version)
-    metrics = Metrics(totals)
+    metrics, health = Metrics(Totals()), Health(served.version)
     with ExitStack() as open_:
         if options.metrics_port is not None:
             open_.callback(Page(metrics, health, options.metrics_port, options.metrics_host).close)
-        reader = log.reader()
-        open_.callback(reader.close)
-        ends = _ends(reader, options.topics.ticks, n) if options.stop_at_end else None
+        reader = open_.enter_context(closing(log.reader()))
         member = log.member(options.membership)
         open_.callback(_leave, member)
-        worker = _worker(member, reader, engine, options, stop, totals, metrics, health)
-        worker.until = ends
-        if worker.photographer is not None:
-            open_.callback(worker.photographer.close)
+        worker = _worker(member, reader, engine, options, stop, metrics, health)
+        if options.stop_at_end:
+            worker.until = _ends(reader, options.topics.ticks, n)
         if load is not None:
-            worker.watcher = ControlWatcher(
-                log, options.control, served.name, served.row_version, load, totals
-            )
-            worker.watcher.start()
-            open_.callback(worker.watcher.close)
-        try:
-            worker.run()
-        except BaseException as error:
-            health.fail(str(error))
-            raise
-    return totals
+            worker.watcher = _watcher(log, options.control, served, load, metrics.totals)
+        _run(worker)
+    return metrics.totals
+
+
+def _run(worker: Worker) -> None:
+    """Run a worker to its end, and its threads."""
+    try:
+        worker.run()
+    except BaseException as error:
+        worker.health.fail(str(error))
+        raise
+    finally:
+        for thread in (worker.watcher, worker.photographer):
+            if thread is not None:
+                thread.close()
+
+
+def _watcher(
+    log: Log, control: str, served: Served, load: Callable[[Control], Served], totals: Totals
+) -> ControlWatcher:
+    """Follow the control topic from now on."""
+    watcher = ControlWatcher(log, control, served.name, served.row_version, load, totals)
+    watcher.start()
+    return watcher
 
 
 def _worker(
@@ -115,11 +127,10 @@ def _worker(
     engine: Forecaster,
     options: ServiceOptions,
     stop: Stop,
-    totals: Totals,
     metrics: Metrics,
     health: Health,
 ) -> Worker:
-    topics = options.topics
+    topics, totals = options.topics, metrics.totals
     snapshots = options.snapshots and Snapshots(options.snapshots, options.membership.group, totals)
     restorer = Restorer(
         member, reader, engine, topics.ticks, topics.state, totals, snapshots or None, options.from_latest,
@@ -127,7 +138,8 @@ def _worker(
     )  # fmt: skip
     outbox = Outbox(member, options.membership.delivery, topics.state, time.monotonic)
     worker = Worker(
-        member, engine, topics, outbox, restorer, totals, metrics, health, stop, options.worker
+        member, engine, topics, outbox, restorer, totals, metrics, health, stop, options.worker,
+        held_s=options.membership.transaction_timeout_s + _CLEANING_S,
     )  # fmt: skip
     if snapshots:
         worker.photographer = Photographer(
@@ -138,8 +150,10 @@ def _worker(
 
 
 def _ends(reader: Reader, ticks: str, n: int) -> dict[int, int]:
+    """Return the ends of partitions that have anything to be read."""
     places = [Partition(ticks, number) for number in range(n)]
-    return {at.number: end for at, end in reader.ends(places).items()}
+    begins, ends = reader.begins(places), reader.ends(places)
+    return {at.number: end for at, end in ends.items() if end > begins[at]}
 
 
 def _leave(member: Member) -> None:

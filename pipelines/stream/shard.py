@@ -42,6 +42,8 @@ class Shard:
         default_factory=lambda: Quoted(np.zeros(0, dtype=np.uint8), np.zeros(1, dtype=np.int64))
     )
     quoted_count: int = 0
+    strangers: int = 0
+    """Ids that the model does not have."""
     batch: int = 0
     """Number of the last batch, from 1."""
     round: int = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from forecast.errors import ForecastError
-from pipelines.errors import PipelineError
+from pipelines.errors import PipelineError, StreamError
 from pipelines.log.records import Partition
 from pipelines.logs import log
 from pipelines.wire import Control, WireError, decode_control
@@ -16,6 +16,8 @@ from pipelines.wire import Control, WireError, decode_control
 if TYPE_CHECKING:
     from pipelines.log.protocol import Log, Reader
     from pipelines.log.records import Batch
+    from pipelines.stream.forecaster import Forecaster
+    from pipelines.stream.health import Health
     from pipelines.stream.metrics import Totals
     from pipelines.stream.served import Served
 
@@ -149,3 +151,20 @@ class ControlWatcher:
     def _refuse(self, what: str) -> None:
         self.totals.add("swaps_refused")
         log.error("control topic %s: refused: %s; the model in use goes on", self.topic, what)
+
+
+def take_version(served: Served, engine: Forecaster, totals: Totals, health: Health) -> None:
+    """Take a version into use, between two batches; where the engine refuses it, the old one goes on."""
+    old, new = health.version, served.version[:12]  # the store may be ahead of the message
+    try:
+        engine.swap(served)
+    except (ForecastError, StreamError) as error:
+        totals.add("swaps_refused")
+        log.error("version %s cannot be taken: %s; the model in use goes on", new, error)
+        return
+    totals.add("swaps")
+    health.version = served.version
+    log.info(
+        "model %s: version %s in place of %s", served.name, new, old[:12],
+        extra={"data": {"version": served.version, "row_version": served.row_version}},
+    )  # fmt: skip

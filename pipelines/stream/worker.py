@@ -8,11 +8,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from forecast.errors import ForecastError
-from pipelines.errors import AbortedError, FencedError, LogError, StreamError
+from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.protocol import Listener
 from pipelines.log.records import Partition
 from pipelines.logs import log
+from pipelines.stream.patience import Patience
+from pipelines.stream.pressing import BackPressure
+from pipelines.stream.swapping import take_version
 
 if TYPE_CHECKING:
     from pipelines.log.protocol import Member
@@ -26,30 +28,19 @@ if TYPE_CHECKING:
     from pipelines.stream.stopping import Stop
     from pipelines.stream.swapping import ControlWatcher
     from pipelines.stream.topics import Topics
+    from pipelines.stream.worker_options import WorkerOptions
 
 # Between two slices of a restore, the ticks of other partitions and a rebalance have their turn.
 _RESTORE_SLICE_S: Final = 0.05
 
+# Ticks of a poll from which on the fixed costs of a turn matter little: no poll waits after it.
+_MANY: Final = 2_000
+
 # How often the ends of the partitions are asked for: a round trip, in the loop.
 _LAG_EVERY_S: Final = 5.0
 
-_FIRST_WAIT_S: Final = 0.1
-_LONGEST_WAIT_S: Final = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerOptions:
-    """How a worker paces itself."""
-
-    commit_interval_s: float = 0.1
-    """With exactly-once, forecasts are seen this much later at most."""
-    batch_limit: int = 20_000
-    """Ticks a poll: what one turn of the loop takes."""
-    idle_wait_s: float = 0.25
-    pending_limit: int = 64 << 20
-    """Bytes written and not acknowledged, beyond which reading waits."""
-    patience_s: float = 60.0
-    """Faults of the log are met by trying again for so long; then the worker ends, to be started anew."""
+# How long another worker may be asked for before this one looks to its own ticks again.
+_ASK_S: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -74,6 +65,8 @@ class Worker:
     photographer: Photographer | None = None
     until: Mapping[int, int] | None = None
     """Ends of the ticks by partition: the worker leaves once they are committed. None: it stays."""
+    held_s: float = 45.0
+    """The open transaction of a dead worker may hold positions for so long: a restore waits for it."""
     clock: Callable[[], float] = time.monotonic
     _ready: dict[int, int] = field(default_factory=dict)
     """Where the ticks of each ready partition are read on."""
@@ -82,13 +75,22 @@ class Worker:
     _met: LogError | None = None
     """What a callback met, which must not raise through the client."""
     _lost: bool = False
-    _paused: bool = False
+    _skipped: dict[int, int] = field(default_factory=dict)
+    """Where partitions go on of which ticks were deleted before they were read, as the last poll told."""
+    _pressure: BackPressure = field(init=False)
     _done: bool = False
-    _failing_since: float = 0.0
-    _failed: float = 0.0
-    _failures: int = 0
-    """Since the last commit; those of long ago, with nothing to commit between, do not count."""
+    _faults: Patience = field(init=False)
+    """Since the last commit."""
+    _restore_faults: Patience = field(init=False)
+    _restore_from: float = 0.0
+    """No restore before this, after a fault in one."""
     _next_lag: float = 0.0
+    _linger_until: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._pressure = BackPressure(self.member, self.totals, self.options.pending_limit)
+        self._faults = Patience(self.options.patience_s)
+        self._restore_faults = Patience(self.options.patience_s + self.held_s)
 
     def run(self) -> None:
         """Work until `stop` is asked or `until` is reached; commit, take snapshots and leave.
@@ -100,7 +102,7 @@ class Worker:
         StreamError, LogError
             The worker cannot go on; `retriable` says whether a new one could.
         """
-        self.member.join([self.topics.ticks], Listener(self._assigned, self._revoked, self._lose))
+        self.member.join([self.topics.ticks], self._listener())
         log.info("worker joined")
         while not self.stop.asked and not self._done:
             self.turn()
@@ -119,9 +121,13 @@ class Worker:
     def _turn(self) -> None:
         self.outbox.settle()
         self._swap()
+        self._linger()
         batches = self.member.poll(self._wait_s(), self.options.batch_limit)
+        few = 0 < sum(len(batch.offsets) for batch in batches) < _MANY
+        self._linger_until = self.clock() + self.options.linger_s if few else 0.0
         self._polled = {batch.partition.number for batch in batches}
         self._answer_callbacks()
+        self._pass_over()
         for batch in batches:
             # Else it was revoked, or will be read again.
             if batch.partition.number in self._polled and batch.partition.number in self._ready:
@@ -129,7 +135,7 @@ class Worker:
                 self._commit_if_due()
         self._polled = set()
         self._commit_if_due()
-        self._press_back()
+        self._pressure.turn(self._partitions())
         self._restore()
         if self.clock() >= self._next_lag:  # under load no turn would end without an open transaction
             self._commit()
@@ -137,16 +143,25 @@ class Worker:
             self._keep_house()
             self._done = self._at_end()
 
+    def _linger(self) -> None:
+        """Let some more ticks come, unless there is something else to do."""
+        until = self._linger_until
+        if self.outbox.since is not None:
+            until = min(until, self.outbox.since + self.options.commit_interval_s)
+        wait_s = until - self.clock()
+        if wait_s > 0.0 and not self.restorer.partitions:
+            self.stop.wait(wait_s)
+
     def _wait_s(self) -> float:
         """How long a poll may wait: not beyond the next commit, not at all while states are restored."""
+        now, wait_s = self.clock(), self.options.idle_wait_s
         if self.restorer.partitions:
-            return 0.0
-        if not self._ready:  # partitions may come out of this poll, and are to be restored at once
-            return min(self.options.idle_wait_s, 0.05)
-        if self.outbox.since is None:
-            return self.options.idle_wait_s
-        left = self.outbox.since + self.options.commit_interval_s - self.clock()
-        return min(max(left, 0.0), self.options.idle_wait_s)
+            wait_s = min(wait_s, self._restore_from - now)
+        elif not self._ready:  # partitions may come out of this poll, and are to be restored at once
+            wait_s = min(wait_s, 0.05)
+        if self.outbox.since is not None:
+            wait_s = min(wait_s, self.outbox.since + self.options.commit_interval_s - now)
+        return max(wait_s, 0.0)
 
     def _handle(self, batch: Batch) -> None:
         at = batch.partition
@@ -168,66 +183,56 @@ class Worker:
         if self.outbox.since is None:
             return
         seconds = self.outbox.commit()
-        self._failures = 0
+        self._faults.over()
         self.totals.add("transactions")
         self.metrics.transaction_s.observe(seconds)
-
-    def _press_back(self) -> None:
-        """Stop reading while too much is on its way; `poll` goes on, so that the group keeps this worker."""
-        pending = self.member.pending()
-        self.totals.gauges["pending_bytes"] = pending
-        if not self._paused and pending > self.options.pending_limit:
-            self.member.pause(self._partitions())
-            self._paused = True
-        elif self._paused and pending <= self.options.pending_limit // 2:
-            self.member.resume(self._partitions())
-            self._paused = False
-        self.totals.gauges["paused"] = self._paused
 
     def _partitions(self) -> list[Partition]:
         return [Partition(self.topics.ticks, number) for number in self._ready]
 
     def _restore(self) -> None:
+        """Restore for a moment; a fault in it is no concern of the partitions that are ready."""
         self.totals.gauges["partitions_restoring"] = len(self.restorer.partitions)
+        if self.clock() < self._restore_from:
+            return
+        try:
+            self._advance()
+            self._restore_faults.over()
+        except (FencedError, AbortedError):
+            raise
+        except LogError as error:
+            wait_s = self._restore_faults.met(error, self.clock())
+            self._restore_from = self.clock() + wait_s
+            self.totals.add("retries")
+            log.warning("fault of the log in a restore: %s; again in %.1f s", error, wait_s)
+
+    def _advance(self) -> None:
         done = self.restorer.advance(_RESTORE_SLICE_S)
         if not done:
             return
         places = {Partition(self.topics.ticks, number): source for number, source in done.items()}
         try:
             self.member.seek(places)
-            if not self._paused:
+            if not self._pressure.paused:
                 self.member.resume(places)
         except LogError:
             self.restorer.add(done)
             raise
         self._ready.update(done)
         if self.restorer.from_latest:  # what comes from here on is not to be passed over after a fault
-            for place, source in places.items():
-                self.outbox.begin(place)
-                self.outbox.write((), place, source)
+            self._move_on(places)
             self._commit()
 
     def _swap(self) -> None:
         """Take a new version into use, between two batches."""
         announced = self.watcher and self.watcher.take()
-        if not announced:
-            return
-        served, old = announced.served, self.health.version
-        new = served.version[:12]  # the store may be ahead of the message
-        try:
-            self.engine.swap(served)
-        except (ForecastError, StreamError) as error:
-            self.totals.add("swaps_refused")
-            log.error("version %s cannot be taken: %s; the model in use goes on", new, error)
-            return
-        self.totals.add("swaps")
-        self.health.version = served.version
-        log.info(
-            "model %s: version %s in place of %s", served.name, new, old[:12],
-            extra={"data": {"version": served.version, "row_version": served.row_version}},
-        )  # fmt: skip
+        if announced:
+            take_version(announced.served, self.engine, self.totals, self.health)
 
     # What the group gives and takes; called out of `poll`, and out of nothing else.
+
+    def _listener(self) -> Listener:
+        return Listener(self._assigned, self._revoked, self._lose, self._skip)
 
     def _assigned(self, partitions: frozenset[Partition]) -> None:
         self.totals.add("rebalances")
@@ -258,6 +263,11 @@ class Worker:
         self._lost = self._lost or not self.outbox.touched.isdisjoint(partitions)
         self._forget(partitions)
 
+    def _skip(self, partition: Partition, first: int, end: int) -> None:
+        if partition.number in self._ready:  # else the restore finds it out
+            self.restorer.skip(partition, first, end)
+            self._skipped[partition.number] = end
+
     def _forget(self, partitions: frozenset[Partition]) -> None:
         numbers = [partition.number for partition in partitions]
         for number in numbers:
@@ -274,30 +284,31 @@ class Worker:
             self._void(gone=False)
             self.outbox.settle()
 
+    def _pass_over(self) -> None:
+        """Go on behind what was deleted, without waiting for a tick there."""
+        skipped, self._skipped = self._skipped, {}
+        self._move_on({Partition(self.topics.ticks, number): end for number, end in skipped.items()})
+
+    def _move_on(self, places: Mapping[Partition, int]) -> None:
+        """Have positions committed that moved without a tick."""
+        for place, position in places.items():
+            if position >= self._ready.get(place.number, position + 1):
+                self.outbox.begin(place)
+                self.outbox.write((), place, position)
+                self._ready[place.number] = position
+
     # Faults.
 
     def _recover(self, error: LogError) -> None:
         """Void what is not committed and go on, unless that has been tried for too long."""
         self._met, self._lost = None, False
-        if not error.retriable:
-            raise error
+        wait_s = self._faults.met(error, self.clock())
         aborted = isinstance(error, AbortedError)
         self.totals.add("aborted" if aborted else "retries")
         self._void(gone=aborted)
-        now = self.clock()
-        if not self._failures or now - self._failed > self.options.patience_s:
-            self._failing_since, self._failures = now, 0
-        self._failed, self._failures = now, self._failures + 1
-        if now - self._failing_since > self.options.patience_s:
-            raise StreamError(
-                f"the log has failed for {now - self._failing_since:.0f} s, last with: {error}; "
-                "nothing is lost: start the worker again",
-                retriable=True,
-            ) from error
-        wait_s = min(_FIRST_WAIT_S * 2.0 ** (self._failures - 1), _LONGEST_WAIT_S)
         log.warning(
             "%s: %s; going on in %.1f s", "aborted" if aborted else "fault of the log", error, wait_s,
-            extra={"data": {"failures": self._failures}},
+            extra={"data": {"failures": self._faults.failures}},
         )  # fmt: skip
         self.stop.wait(wait_s)
 
@@ -329,20 +340,32 @@ class Worker:
         now = self.clock()
         if now >= self._next_lag:
             self._next_lag = now + _LAG_EVERY_S
+            self._pass_markers()
             ends = self.member.ends(self._partitions())
             self.totals.lag = {at.number: max(end - self._ready[at.number], 0) for at, end in ends.items()}
+
+    def _pass_markers(self) -> None:
+        """Commit positions behind which there was no tick: markers of transactions, aborted records."""
+        told = self.member.positions(self._partitions())
+        self._move_on({at: position for at, position in told.items() if position > self._ready[at.number]})
+        self._commit()
 
     def _at_end(self) -> bool:
         """Whether all ticks that were to be handled are committed, by this worker or by others."""
         if self.until is None or self.restorer.partitions:
             return False
-        if any(self._ready[number] < self.until[number] for number in self._ready if number in self.until):
+        if self._behind(self.until):
+            self._pass_markers()
+        if self._behind(self.until):
             return False
         others = [Partition(self.topics.ticks, number) for number in self.until if number not in self._ready]
         if not others:
             return True
-        done = self.member.committed([at for at in others if self.until[at.number] > 0])
+        done = self.member.committed(others, _ASK_S)
         return all((position or 0) >= self.until[at.number] for at, position in done.items())
+
+    def _behind(self, until: Mapping[int, int]) -> bool:
+        return any(position < until.get(number, 0) for number, position in self._ready.items())
 
     def _leave(self) -> None:
         """Commit, take snapshots, leave the group: within the time that is left."""

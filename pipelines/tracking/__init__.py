@@ -5,9 +5,21 @@ MLflow lives in a process of its own (`Tracker`); importing this package imports
 
 from __future__ import annotations
 
+from pipelines.tracking.bundle import BundleSummary, log_bundle
 from pipelines.tracking.log import Logged, log_job
 from pipelines.tracking.runs import runs
 from pipelines.tracking.summary import METRICS, Candidate, JobSummary, Metric
 from pipelines.tracking.tracker import Tracker
 
-__all__ = ["METRICS", "Candidate", "JobSummary", "Logged", "Metric", "Tracker", "log_job", "runs"]
+__all__ = [
+    "METRICS",
+    "BundleSummary",
+    "Candidate",
+    "JobSummary",
+    "Logged",
+    "Metric",
+    "Tracker",
+    "log_bundle",
+    "log_job",
+    "runs",
+]

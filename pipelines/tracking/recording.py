@@ -64,12 +64,12 @@ def log(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
     """Record a job; return its run id and model version."""
     summary = JobSummary.from_json(request["summary"])
     client = connect(tracking_uri, write=True)
-    experiment_id = _experiment(client, tracking_uri, request["experiment"])
-    run = _job_run(client, experiment_id, summary)
+    experiment = experiment_id(client, tracking_uri, request["experiment"])
+    run = _job_run(client, experiment, summary)
     if run.data.tags.get(LOGGED) != "complete":
-        _numbers(client, run, {"horizon": summary.horizon, **summary.params}, summary.metrics)
+        numbers(client, run, {"horizon": summary.horizon, **summary.params}, summary.metrics)
         client.log_inputs(run.info.run_id, [_dataset(summary)])
-        _candidates(client, experiment_id, run, summary)
+        _candidates(client, experiment, run, summary)
     number = _model_version(client, run, summary)
     if summary.champion:
         client.set_registered_model_alias(summary.fleet, CHAMPION, number)
@@ -79,7 +79,8 @@ def log(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"run_id": run.info.run_id, "model_version": number}
 
 
-def _experiment(client: MlflowClient, tracking_uri: str, name: str) -> str:
+def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
+    """Return the id of an experiment, made if need be."""
     from mlflow.exceptions import MlflowException
 
     found = client.get_experiment_by_name(name)
@@ -166,11 +167,11 @@ def _candidate(
             "mlflow.parentRunId": parent.info.run_id,
         }
         run = client.create_run(experiment_id, tags=tags, run_name=candidate.name)
-    _numbers(client, run, candidate.params, candidate.metrics)
+    numbers(client, run, candidate.params, candidate.metrics)
     client.set_terminated(run.info.run_id)
 
 
-def _numbers(
+def numbers(
     client: MlflowClient, run: Run, params: Mapping[str, Value], metrics: Mapping[str, float]
 ) -> None:
     """Log params and metrics in one call; the same again changes nothing."""

@@ -93,23 +93,26 @@ def lines_of(found):
 
 
 def judged(lines):
-    """The better client against its limit, the rivals against it."""
+    """The better client against its limit on a backlog, the rivals against it.
+
+    Ticks at a rate are shown: a poll and a batch then cost what they cost, and an echo in C, which computes
+    nothing, is above these limits as well (`bench_stream_latency` has its figure).
+    """
     best = {}
-    for case in ("backlog", "20,000/s"):
-        for delivery, limit in LIMITS.items():
-            ours = [
-                line for line in lines
-                if line["case"] == case and line["delivery"] == delivery and line["what"].startswith("ours")
-            ]  # fmt: skip
-            if ours:
-                best[case, delivery] = least = min(ours, key=lambda line: line["cpu_us"])
-                yield {
-                    "what": f"best: {least['what']}", "delivery": delivery, "case": case,
-                    "cpu_us": least["cpu_us"], "limit": limit, "passed": least["cpu_us"] <= limit,
-                }  # fmt: skip
+    for delivery, limit in LIMITS.items():
+        ours = [
+            line for line in lines
+            if line["case"] == "backlog" and line["delivery"] == delivery and line["what"].startswith("ours")
+        ]  # fmt: skip
+        if ours:
+            best[delivery] = least = min(ours, key=lambda line: line["cpu_us"])
+            yield {
+                "what": f"best: {least['what']}", "delivery": delivery, "case": "backlog",
+                "cpu_us": least["cpu_us"], "limit": limit, "passed": least["cpu_us"] <= limit,
+            }  # fmt: skip
     for line in lines:
-        if not line["what"].startswith("ours") and ("backlog", line["delivery"]) in best:
-            ratio = line["cpu_us"] / best["backlog", line["delivery"]]["cpu_us"]
+        if not line["what"].startswith("ours") and line["delivery"] in best:
+            ratio = line["cpu_us"] / best[line["delivery"]]["cpu_us"]
             verdict = {"what": f"{line['what']} / best", "delivery": line["delivery"], "case": line["case"]}
             judgement = {} if line["what"] == UNJUDGED else {"limit": RATIO, "passed": ratio >= RATIO}
             yield verdict | {"ratio": ratio} | judgement

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from pipelines.log import open_log
 from pipelines.log.embedded import EmbeddedLog
-from pipelines.log.kafka.client import kafka
+from pipelines.log.kafka.client import kafka, structs
 from pipelines.log.protocol import Delivery, Listener, Log, Member, Membership, Reader, Topic
 from pipelines.log.records import Batch, Headers, Partition, split
 
@@ -101,6 +102,22 @@ class KafkaPlace:
         finally:
             admin.close()
 
+    @contextlib.contextmanager
+    def holding(self, group: str, partition: Partition, position: int) -> Iterator[None]:
+        """Hold a position of a group in an open transaction, as a worker does that died in the middle."""
+        producer = kafka.KafkaProducer(
+            bootstrap_servers=self.bootstrap, transactional_id=f"holder-{uuid.uuid4().hex}"
+        )
+        try:
+            producer.init_transactions()
+            producer.begin_transaction()
+            at = structs.OffsetAndMetadata(position, "", -1)
+            producer.send_offsets_to_transaction({kafka.TopicPartition(*partition): at}, group)
+            yield
+            producer.abort_transaction()
+        finally:
+            producer.close()
+
 
 @dataclass
 class Scene:
@@ -162,11 +179,12 @@ class Worker:
     owned: set[Partition] = field(default_factory=set)
     diary: list[tuple[str, frozenset[Partition]]] = field(default_factory=list)
     seen: dict[Partition, list[Record]] = field(default_factory=dict)
+    skipped: list[tuple[Partition, int, int]] = field(default_factory=list)
 
     def listener(self) -> Listener:
         return Listener(
             lambda new: self._note("assigned", new), lambda old: self._note("revoked", old),
-            lambda old: self._note("lost", old),
+            lambda old: self._note("lost", old), lambda *passed: self.skipped.append(passed),
         )  # fmt: skip
 
     def turn(self, timeout_s: float = 0.1) -> list[Batch]:

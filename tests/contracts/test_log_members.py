@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
-from pipelines.errors import FencedError, LogError
+from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.protocol import Delivery
 from pipelines.log.records import Partition, make_block
 from tests.contracts.log_places import Scene, drain, numbered, texts, wait_for
@@ -246,8 +247,54 @@ def test_deleted_records_move_the_beginning(scene):
     worker.member.seek({partition: 2})  # no longer there: goes on where records begin
     worker.until_saw(partition, 4)
     assert [offset for offset, _, _ in worker.seen[partition]] == [6, 7, 8, 9]
+    assert worker.skipped == [(partition, 2, 6)]
     scene.place.forget(partition, 10)
     assert scene.read(partition) == {partition: []}
+
+
+def test_positions_are_where_reading_goes_on_past_markers(scene):
+    topic = scene.topic()
+    partition = Partition(topic, 0)
+    author = scene.worker([scene.topic()])
+    author.until_owns(1)
+    author.member.begin()
+    author.member.write(make_block(partition, numbered(5)))
+    author.member.commit({})
+    worker = scene.worker([topic])
+    worker.until_saw(partition, 5)
+    ends = worker.member.ends([partition])  # with a marker where there are any
+
+    def at_the_end():
+        return worker.member.positions([partition]) == ends
+
+    wait_for(at_the_end, worker.turn)
+    for start in (2, 5):  # from a record, and from the marker itself
+        worker.member.seek({partition: start})
+        assert worker.member.positions([partition]).get(partition, start) == start
+        wait_for(at_the_end, worker.turn)
+    assert len(worker.seen[partition]) == 5 + 3
+    assert worker.member.positions([Partition(topic, 7)]) == {}
+
+
+def test_a_position_that_is_held_is_not_waited_for_longer_than_asked(scene):
+    if not scene.place.shares:
+        pytest.skip("nothing is open in an embedded log")
+    ticks = scene.topic()
+    source = Partition(ticks, 0)
+    holder = scene.worker([ticks])
+    holder.until_owns(1)
+    holder.member.begin()
+    holder.member.commit({source: 3})
+    holder.member.close()
+    asking = scene.member(replace(holder.membership, instance="worker-2"))
+    assert asking.committed([source], 5.0) == {source: 3}
+    with scene.place.holding(holder.membership.group, source, 4):
+        started = time.monotonic()
+        with pytest.raises(LogError) as caught:
+            asking.committed([source], 1.0)
+        assert caught.value.retriable
+        assert time.monotonic() - started < 5.0
+    assert asking.committed([source]) == {source: 3}
 
 
 def test_a_position_beyond_the_end_is_an_error(scene):
@@ -274,6 +321,29 @@ def test_at_least_once(scene):
     worker.member.commit({source: 4})
     assert worker.member.committed([source]) == {source: 4}
     assert len(scene.read(target)[target]) == 6
+
+
+@pytest.mark.slow
+def test_a_transaction_that_took_too_long_is_aborted_and_the_member_goes_on(scene):
+    if not scene.place.shares:
+        pytest.skip("a transaction of an embedded log is in memory until it is committed")
+    ticks, outputs = scene.topic(), scene.topic()
+    source, target = Partition(ticks, 0), Partition(outputs, 0)
+    worker = scene.worker([ticks], transaction_timeout_s=3.0)
+    worker.until_owns(1)
+    worker.member.begin()
+    worker.member.write(make_block(target, [(b"k", b"too late")]))
+    ends = time.monotonic() + 16.0  # the broker looks every ten seconds
+    while time.monotonic() < ends:
+        worker.turn(0.5)
+    with pytest.raises(AbortedError):
+        worker.member.commit({source: 5})
+    assert worker.member.committed([source]) == {source: None}
+    worker.member.begin()
+    worker.member.write(make_block(target, [(b"k", b"in time")]))
+    worker.member.commit({source: 6})
+    assert worker.member.committed([source]) == {source: 6}
+    assert texts(scene.read(target)[target]) == [b"in time"]
 
 
 def test_transactions_are_asked_for_in_order(scene):

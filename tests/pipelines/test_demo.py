@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ import forecast as fc
 from pipelines.cli import main
 from pipelines.demo import pictures
 from pipelines.demo.datasets import DATASETS
+from pipelines.demo.device import OnDevice, Skipped, run_device
 from pipelines.demo.run import Room, run_dataset
 from pipelines.demo.streaming import run_stream
 
@@ -49,6 +52,7 @@ def test_without_matplotlib_the_demo_says_so(tmp_path, monkeypatch):
     nile = next(d for d in DATASETS if d.name == "nile")
     monkeypatch.setattr(pictures, "find_spec", lambda name: None)
     monkeypatch.setattr("pipelines.demo.run.DATASETS", (nile,))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "matplotlib is missing" in result.output
@@ -57,6 +61,7 @@ def test_without_matplotlib_the_demo_says_so(tmp_path, monkeypatch):
 
 def test_the_demo_tells_where_everything_is(tmp_path, monkeypatch):
     monkeypatch.setattr("pipelines.demo.run.DATASETS", DATASETS[1:2])
+    monkeypatch.setenv("PIP_NO_INDEX", "1")  # as without a network
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "sunspots" in result.output
@@ -64,7 +69,29 @@ def test_the_demo_tells_where_everything_is(tmp_path, monkeypatch):
     as_json = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--json"])
     assert json.loads(as_json.stdout)[0]["data"] == "sunspots"
     assert "as a stream" in result.output
+    assert "A champion on a device: skipped: pip cannot fetch" in result.output
+    assert "pip cannot fetch" in json.loads(as_json.stdout)[-2]["device"]["reason"]
     assert json.loads(as_json.stdout)[-1]["streamed"]["forecasts"] > 2000
+
+
+@pytest.mark.edge
+def test_a_champion_answers_on_a_device_as_here(tmp_path):
+    dataset = DATASETS[3]
+    room = Room(tmp_path)
+    run_dataset(dataset, room, None)
+    done = run_device(room, tmp_path / "edge", dataset)
+    if isinstance(done, Skipped) and "pip cannot fetch" in done.reason and not os.environ.get("CI"):
+        pytest.skip(done.reason)
+    assert isinstance(done, OnDevice), done
+    assert done.difference < 1e-6
+    assert {line.split("==")[0] for line in done.packages.split(", ")} == {"numpy", "onnxruntime"}
+    verified, installed = done.said
+    assert f"signed by {done.key_id}" in verified
+    assert "installed; model.onnx answers within" in installed
+    python, app = tmp_path / "edge/env/bin/python", tmp_path / "edge" / dataset.name / "forecast-edge.pyz"
+    words = [python, app, "status", "--root", tmp_path / "edge/device"]
+    status = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert f"current: {dataset.name} 1" in status.stdout
 
 
 def test_a_real_series_with_gaps_streams_through_the_embedded_log(tmp_path):

@@ -54,7 +54,12 @@ PASSING = frozenset(
 )
 """It will pass: librdkafka goes on trying by itself, or the call can be made again."""
 
+REFUSALS = frozenset({KafkaError._AUTHENTICATION, KafkaError._SSL})
+"""A broker that answers, and lets nobody in."""
+
 HINTS = {
+    KafkaError._AUTHENTICATION: "Kafka refuses this user or password",
+    KafkaError._SSL: "check its certificate, and who has signed it: kafka_ca_file",
     KafkaError.INVALID_RECORD: "a record without a key in a compact topic, or a time that the topic refuses",
     KafkaError.MSG_SIZE_TOO_LARGE: "raise max.message.bytes of the topic",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from pipelines.log.confluent import settings
+from pipelines.log.confluent.groups import Groups
 from pipelines.log.confluent.member import PATIENCE_S, ConfluentMember
 from pipelines.log.confluent.reader import ConfluentReader
 from pipelines.log.confluent.topics import Topics
@@ -27,6 +28,7 @@ class ConfluentLog:
     def __init__(self, address: str, security: Security | None = None) -> None:
         self._connection = settings.connection(address, security or Security())
         self._topics = Topics(self._connection)
+        self._groups = Groups(self._connection)
 
     def make_topics(self, topics: Iterable[Topic]) -> None:
         """Make those that are not there; one that is keeps its partitions."""
@@ -40,7 +42,7 @@ class ConfluentLog:
         """Return a worker's end of the log."""
         reading = settings.member_reading(self._connection, membership)
         writing = settings.member_writing(self._connection, membership, PATIENCE_S)
-        return ConfluentMember(membership, reading, writing, self._topics)
+        return ConfluentMember(membership, reading, writing, self._topics, self._groups)
 
     def reader(self) -> Reader:
         """Return an end that reads."""

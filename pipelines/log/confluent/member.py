@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -10,11 +11,13 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.confluent.columns import batches
 from pipelines.log.confluent.faults import NOT_STARTED, P, T, fault, insist, reason
+from pipelines.log.confluent.groups import Groups
 from pipelines.log.confluent.reading import complain, consume, place, placed, sort_out
 from pipelines.log.confluent.sender import Sender
 from pipelines.log.confluent.topics import Topics
 from pipelines.log.protocol import Delivery, Listener, Membership
 from pipelines.log.records import Batch, Block, Partition
+from pipelines.log.retention import tell_skipped
 
 # One attempt; librdkafka gives the thread back after it, and the attempt is made again.
 ATTEMPT_S = 10.0
@@ -26,8 +29,15 @@ class ConfluentMember:
     """`Member` by librdkafka: cooperative rebalance, static membership, one transaction at a time."""
 
     def __init__(
-        self, membership: Membership, reading: Mapping[str, Any], writing: Mapping[str, Any], topics: Topics
+        self,
+        membership: Membership,
+        reading: Mapping[str, Any],
+        writing: Mapping[str, Any],
+        topics: Topics,
+        groups: Groups,
     ) -> None:
+        self._groups = groups
+        self._membership = membership
         self._who = f"{membership.instance} of {membership.group}: "
         self._exactly_once = membership.delivery is Delivery.EXACTLY_ONCE
         self._topics = topics
@@ -41,6 +51,7 @@ class ConfluentMember:
         self._fenced: FencedError | None = None
         self._ready = not self._exactly_once
         self._open = False
+        self._begun_s = 0.0
 
     def join(self, topics: Sequence[str], listener: Listener) -> None:
         """Become a member; partitions come with `poll`."""
@@ -65,7 +76,8 @@ class ConfluentMember:
                 raise raised
             complain(events.error)
         if astray := [each for each in events.astray if self._is_astray(each)]:
-            self._place(placed(self._topics, astray))
+            skipped = tell_skipped if self._listener is None else self._listener.skipped
+            self._place(placed(self._topics, astray, skipped))
         return self._past_markers(read) if read else read
 
     def seek(self, positions: Mapping[Partition, int]) -> None:
@@ -95,16 +107,25 @@ class ConfluentMember:
         self._paused.difference_update(here)
         self._consumer.resume(_theirs(here))
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+    def committed(
+        self, partitions: Iterable[Partition], within_s: float | None = None
+    ) -> dict[Partition, int | None]:
         """Return the committed positions, once no open transaction holds one of them."""
         asked = _theirs(partitions)
         if not asked:
             return {}
-        found = self._insist("asking for positions", self._consumer.committed, asked, ATTEMPT_S)
+        limit_s = PATIENCE_S if within_s is None else within_s
+        doing, ask = f"{self._who}asking for positions", self._consumer.committed
+        found = insist(doing, limit_s, ask, asked, min(limit_s, ATTEMPT_S))
         for at in found:
             if at.error is not None:
                 raise fault(f"{self._who}position of {at.topic}-{at.partition}", at.error)
         return {Partition(at.topic, at.partition): at.offset if at.offset >= 0 else None for at in found}
+
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        """Return where each partition is read on; nothing of one that was sought and not read since."""
+        told = self._consumer.position(_theirs(self._here(partitions)))
+        return {Partition(at.topic, at.partition): at.offset for at in told if at.offset >= 0}
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         """Return the offsets that the next records will have."""
@@ -122,7 +143,7 @@ class ConfluentMember:
             raise LogError(f"{self._who}a transaction is open already")
         self._take_over()
         self._insist("beginning a transaction", self._sender.producer.begin_transaction)
-        self._open = True
+        self._open, self._begun_s = True, time.monotonic()
 
     def write(self, block: Block) -> None:
         """Append records; they are on their way when this returns."""
@@ -131,7 +152,14 @@ class ConfluentMember:
 
     def pending(self) -> int:
         """Return how many bytes written are not acknowledged yet."""
-        return self._sender.pending()
+        pending = 0
+
+        def ask() -> None:
+            nonlocal pending
+            pending = self._sender.pending()
+
+        self._or_abort(ask)
+        return pending
 
     def barrier(self) -> None:
         """Wait until what was written is acknowledged (at-least-once)."""
@@ -152,8 +180,11 @@ class ConfluentMember:
 
     def abort(self) -> None:
         """Forget what was written since `begin`."""
-        if self._open:
-            self._insist("aborting", self._sender.producer.abort_transaction, ATTEMPT_S)
+        try:
+            if self._open:
+                self._insist("aborting", self._sender.producer.abort_transaction, ATTEMPT_S)
+        except FencedError as error:
+            self._judge(error)  # the coordinator has aborted it, which is what was wanted
         self._open = False
         self._sender.forget()
 
@@ -189,15 +220,28 @@ class ConfluentMember:
         self._sender.forget()
 
     def _or_abort(self, call: Callable[[], None]) -> None:
-        """Give the transaction up where librdkafka asks for it."""
+        """Give the transaction up where librdkafka asks for it, or the coordinator has done so."""
         try:
             call()
         except AbortedError:
             self.abort()
             raise
         except FencedError as error:
+            raise self._judge(error) from error
+
+    def _judge(self, error: FencedError) -> AbortedError:
+        """Begin with another producer after a transaction that took too long; else raise.
+
+        The coordinator fences who exceeds the timeout as it does one whose name another has taken.
+        """
+        timeout_s = self._membership.transaction_timeout_s
+        in_time = not self._open or time.monotonic() - self._begun_s < timeout_s
+        if in_time or self._groups.displaced(self._membership, self._consumer.memberid()):
             self._fenced = error  # the consumer would hear of it later, or never
-            raise
+            raise error
+        self._sender.renew()
+        self._open = self._ready = False
+        return AbortedError(f"{self._who}a transaction took longer than {timeout_s:g} s; it was aborted")
 
     def _insist(self, doing: str, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         return insist(self._who + doing, PATIENCE_S, call, *args, **kwargs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message
@@ -11,7 +11,7 @@ from pipelines.errors import FencedError, LogError
 from pipelines.log.confluent.faults import FATAL, NO_POSITION, PARTITION_EOF, PASSING, fault, reason
 from pipelines.log.confluent.topics import Topics
 from pipelines.log.records import Partition
-from pipelines.logs import log
+from pipelines.log.retention import tell_skipped
 
 
 def consume(consumer: Consumer, timeout_s: float, limit: int) -> list[Message]:
@@ -70,8 +70,14 @@ def complain(found: KafkaError | None) -> None:
     raise fault("reading", found)
 
 
-def placed(topics: Topics, astray: Iterable[Message]) -> dict[Partition, int]:
+def placed(
+    topics: Topics,
+    astray: Iterable[Message],
+    skipped: Callable[[Partition, int, int], object] = tell_skipped,
+) -> dict[Partition, int]:
     """Return where to read partitions on whose position is not there: where records begin.
+
+    `skipped` is told of those that were deleted before they were read: where, from which offset, to which.
 
     Raises
     ------
@@ -87,7 +93,7 @@ def placed(topics: Topics, astray: Iterable[Message]) -> dict[Partition, int]:
                 "anew or has lost records: reset the positions of the group"
             )
         if offset is not None and offset < begins[at]:
-            log.warning("%s-%d: offsets %d to %d are kept no longer", *at, offset, begins[at] - 1)
+            skipped(at, offset, begins[at])
     return begins
 
 

@@ -47,6 +47,7 @@ class Sender:
                 failures.append(cause)
 
         # No reference from the callback to this object: the producer must go when this goes.
+        self._settings = {**settings, "on_delivery": failed, "delivery.report.only.error": True}
         self._failures = failures
         self._patience_s = patience_s
         self._topics = topics
@@ -54,7 +55,13 @@ class Sender:
         self._sent: deque[tuple[int, int]] = deque()  # records and bytes of each block, oldest first
         self._records = 0
         self._bytes = 0
-        self.producer = Producer({**settings, "on_delivery": failed, "delivery.report.only.error": True})
+        self.producer = Producer(self._settings)
+
+    def renew(self) -> None:
+        """Take another producer: this one is of no more use, and what it had on its way is given up."""
+        self.producer.purge()
+        self.producer = Producer(self._settings)
+        self.forget()
 
     def send(self, block: Block) -> None:
         """Put records on their way; waits while too many are.

@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient, OffsetSpec, TopicMetadata  # type
 from confluent_kafka.cimpl import NewTopic
 
 from pipelines.errors import LogError
-from pipelines.log.confluent.faults import PAUSE_S, fault, reason
+from pipelines.log.confluent.faults import PAUSE_S, REFUSALS, fault, reason
 from pipelines.log.protocol import COMPACT, Topic
 from pipelines.log.records import Partition
 
@@ -23,8 +23,17 @@ class Topics:
     """What brokers know of topics; counts of partitions are remembered. For any thread."""
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
+        refusals: list[KafkaError] = []
+
+        def heard(cause: KafkaError) -> None:
+            if cause.code() in REFUSALS:
+                refusals[:] = [cause]
+
         self._address = settings["bootstrap.servers"]
-        self._admin = AdminClient(dict(settings))
+        # A call on a broker that lets nobody in only ends with its time; why is told beside it.
+        self._refusals = refusals
+        listening: dict[str, Any] = {**settings, "error_cb": heard}
+        self._admin = AdminClient(listening)
         self._counts: dict[str, int] = {}
 
     def make(self, topics: Iterable[Topic]) -> None:
@@ -85,7 +94,7 @@ class Topics:
             )
             return {Partition(at.topic, at.partition): each.result().offset for at, each in answers.items()}
         except KafkaException as error:
-            raise fault(f"asking {self._address} for offsets", reason(error)) from error
+            raise self._fault(f"asking {self._address} for offsets", error) from error
 
     def _make(self, topic: Topic) -> None:
         settings = dict(COMPACT) if topic.compact else {}
@@ -97,7 +106,7 @@ class Topics:
         except KafkaException as error:
             cause = reason(error)
             if cause.code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise fault(f"making the topic {topic.name!r} at {self._address}", cause) from error
+                raise self._fault(f"making the topic {topic.name!r} at {self._address}", error) from error
 
     def _led(self, topic: str) -> bool:
         told = self._describe(topic)
@@ -107,5 +116,9 @@ class Topics:
         try:
             found: TopicMetadata = self._admin.list_topics(topic, ANSWERS_WITHIN_S).topics[topic]
         except KafkaException as error:
-            raise fault(f"asking {self._address} for the topic {topic!r}", reason(error)) from error
+            raise self._fault(f"asking {self._address} for the topic {topic!r}", error) from error
         return found
+
+    def _fault(self, doing: str, error: KafkaException) -> LogError:
+        self._admin.poll(0)
+        return fault(doing, self._refusals.pop() if self._refusals else reason(error))

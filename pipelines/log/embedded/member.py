@@ -46,6 +46,7 @@ class EmbeddedMember:
         for topic in topics:
             self._cursor.topics.count(topic)
         self._topics, self._listener = list(topics), listener
+        self._cursor.skipped = listener.skipped
         self._look()
 
     def poll(self, timeout_s: float, limit: int) -> list[Batch]:
@@ -74,7 +75,9 @@ class EmbeddedMember:
     def resume(self, partitions: Iterable[Partition]) -> None:
         self._paused.difference_update(partitions)
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+    def committed(
+        self, partitions: Iterable[Partition], within_s: float | None = None
+    ) -> dict[Partition, int | None]:
         places = {each: self._cursor.topics.place(each).partition_id for each in partitions}
         with self._file.reading() as connection:
             rows = connection.execute(
@@ -83,6 +86,9 @@ class EmbeddedMember:
             )
             found: dict[int, int] = dict(rows.fetchall())
         return {each: found.get(place) for each, place in places.items()}
+
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        return {each: self._cursor.positions[each] for each in partitions if each in self._cursor.positions}
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return self._cursor.ends(partitions)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pipelines.errors import LogError
@@ -11,6 +11,7 @@ from pipelines.log.embedded.file import LogFile
 from pipelines.log.embedded.records import fetch, spans
 from pipelines.log.embedded.topics import Topics
 from pipelines.log.records import Batch, Partition
+from pipelines.log.retention import tell_skipped
 
 # Between looks for records: short at first, so that they are read at once; longer while nothing comes.
 _FIRST_NAP_S: Final = 0.0005
@@ -24,6 +25,7 @@ class Cursor:
         self._file = file
         self.topics = Topics(file)
         self.positions: dict[Partition, int] = {}
+        self.skipped: Callable[[Partition, int, int], object] = tell_skipped
 
     def poll(self, timeout_s: float, limit: int, paused: frozenset[Partition] = frozenset()) -> list[Batch]:
         """Return what is there, or nothing after `timeout_s`."""
@@ -62,12 +64,14 @@ class Cursor:
     def _fetch(self, limit: int, paused: frozenset[Partition]) -> list[Batch]:
         wanted = {each: at for each, at in self.positions.items() if each not in paused}
         with self._file.reading() as connection:
-            batches, moved = fetch(connection, self.topics, wanted, limit)
-        for partition, position in moved.items():
+            found = fetch(connection, self.topics, wanted, limit)
+        for partition, position in found.moved.items():
             # To the end of the line: every partition gets its turn.
             del self.positions[partition]
             self.positions[partition] = position
-        return batches
+        for passed in found.skipped:
+            self.skipped(*passed)
+        return found.batches
 
 
 class EmbeddedReader:

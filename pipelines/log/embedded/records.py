@@ -6,13 +6,12 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from pipelines.errors import LogError
 from pipelines.log.embedded.file import OFFSET_BITS
 from pipelines.log.embedded.topics import Place, Topics
 from pipelines.log.records import Batch, Block, Headers, Partition, make_batch, split
-from pipelines.logs import log
 
 # Of one partition at a time: a backlog of large records must not fill the memory.
 _MOST_BYTES: Final = 16 * 2**20
@@ -89,15 +88,23 @@ def spans(
     return {each: span(connection, topics.place(each)) for each in partitions}
 
 
+class Fetched(NamedTuple):
+    """What was there."""
+
+    batches: list[Batch]
+    moved: dict[Partition, int]
+    """Where to read on."""
+    skipped: list[tuple[Partition, int, int]]
+    """Offsets from one up to another that are kept no longer."""
+
+
 def fetch(
     connection: sqlite3.Connection, topics: Topics, positions: Mapping[Partition, int], limit: int
-) -> tuple[list[Batch], dict[Partition, int]]:
-    """Return records from these offsets on, `limit` at most, and where to read on.
-
-    The partitions are taken in their order. Records that are kept no longer are passed over, with a warning.
-    """
+) -> Fetched:
+    """Return records from these offsets on, `limit` at most; the partitions are taken in their order."""
     batches: list[Batch] = []
     moved: dict[Partition, int] = {}
+    skipped: list[tuple[Partition, int, int]] = []
     for partition, position in positions.items():
         if limit <= 0:
             break
@@ -111,18 +118,13 @@ def fetch(
         if position == end:
             continue
         if first > position:
-            log.warning(
-                "%s: offsets %d to %d are kept no longer",
-                f"{partition.topic}/{partition.number}",
-                position,
-                first - 1,
-            )
+            skipped.append((partition, position, first))
         batch = _fetch(connection, partition, place, max(first, position), limit)
         moved[partition] = end if batch is None else batch.position
         if batch is not None:
             batches.append(batch)
             limit -= len(batch.offsets)
-    return batches, moved
+    return Fetched(batches, moved, skipped)
 
 
 def _fetch(

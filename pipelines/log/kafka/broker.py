@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from pipelines.errors import LogError
 from pipelines.log.kafka.client import errors, kafka, protocol
 from pipelines.log.kafka.faults import naming_faults
+from pipelines.log.kafka.refusals import hearing_refusals
 from pipelines.log.kafka.settings import common, knock
 from pipelines.log.protocol import COMPACT, Topic
 from pipelines.log.records import Partition
@@ -27,6 +28,7 @@ class Broker:
 
     def __init__(self, address: str, security: Security | None) -> None:
         self.address = address
+        self._security = security
         self.settings = common(address, security)
         self._lock = threading.Lock()
         self._client: Any = None
@@ -125,8 +127,9 @@ class Broker:
     def _open(self) -> Any:  # noqa: ANN401
         with self._lock:
             if self._client is None:
-                knock(self.address)
-                self._client = kafka.KafkaAdminClient(**self.settings)
+                knock(self.address, self._security)
+                with hearing_refusals(self._security):
+                    self._client = kafka.KafkaAdminClient(**self.settings)
             return self._client
 
 

@@ -34,7 +34,7 @@ class KafkaLog:
     """
 
     def __init__(self, address: str, security: Security | None = None) -> None:
-        knock(address)
+        knock(address, security)
         self._broker = Broker(address, security)
         self._send = best_send()
 

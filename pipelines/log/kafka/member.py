@@ -11,13 +11,13 @@ from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.kafka.broker import Broker
 from pipelines.log.kafka.client import errors, kafka, structs
 from pipelines.log.kafka.columns import read_columns
+from pipelines.log.kafka.deliveries import Deliveries
 from pipelines.log.kafka.faults import naming_faults
 from pipelines.log.kafka.outbox import Send
 from pipelines.log.kafka.reading import poll, theirs
 from pipelines.log.kafka.rebalance import Change, News, forget_answers, hear_of_losses, is_news, keep_joining
 from pipelines.log.kafka.settings import REQUEST_S, joining, producing
 from pipelines.log.kafka.transaction import Transactions
-from pipelines.log.kafka.writer import KafkaWriter
 from pipelines.log.protocol import Delivery, Listener, Membership
 from pipelines.log.records import Batch, Block, Partition
 
@@ -25,6 +25,8 @@ from pipelines.log.records import Batch, Block, Partition
 _CLEANING_S: Final = 15.0
 # A member that sends no heartbeats is joining, or has lost its place: ask which, no more often than this.
 _LOOK_S: Final = 1.0
+# A position is known here, unless the partition has a new leader that is to be asked first.
+_POSITION_MS: Final = 1000
 
 
 class KafkaMember:
@@ -46,13 +48,13 @@ class KafkaMember:
         read_columns(self._consumer)
         hear_of_losses(self._consumer)
         self._transactions: Transactions | None = None
-        self._writer: KafkaWriter | None = None
+        self._deliveries: Deliveries | None = None
         settings = broker.settings | producing(membership)
         if membership.delivery is Delivery.EXACTLY_ONCE:
             limit_s = membership.transaction_timeout_s
             self._transactions = Transactions(broker.address, settings, limit_s, send, self._displaced)
         else:
-            self._writer = KafkaWriter(broker, settings, send)
+            self._deliveries = Deliveries(broker, settings, send)
 
     def join(self, topics: Sequence[str], listener: Listener) -> None:
         self._sound()
@@ -77,7 +79,7 @@ class KafkaMember:
         while True:
             self._tell(self._listener)
             with self._naming():
-                batches = self._polled(ends - time.monotonic(), limit)
+                batches = self._polled(ends - time.monotonic(), limit, self._listener)
             if batches or (time.monotonic() >= ends and not self._news.heard):
                 self._look()
                 return batches
@@ -94,18 +96,30 @@ class KafkaMember:
     def resume(self, partitions: Iterable[Partition]) -> None:
         self._consumer.resume(*theirs(self._owned.intersection(partitions)))
 
-    def committed(self, partitions: Iterable[Partition]) -> dict[Partition, int | None]:
+    def committed(
+        self, partitions: Iterable[Partition], within_s: float | None = None
+    ) -> dict[Partition, int | None]:
         self._sound()
         if self._transactions is not None and not self._transactions.begun:
             self._transactions.open()
-        ends = time.monotonic() + self._membership.transaction_timeout_s + _CLEANING_S
+        limit_s = self._membership.transaction_timeout_s + _CLEANING_S if within_s is None else within_s
+        ends = time.monotonic() + limit_s
         found: dict[Partition, int | None] = {}
         forget_answers(self._consumer)
         with self._naming():
             for each in partitions:
-                left_ms = int(1000 * max(ends - time.monotonic(), 1.0))
+                # Of several, the last ones are asked for all the same: the brokers may be slow.
+                left_ms = int(1000 * max(ends - time.monotonic(), min(limit_s, 1.0)))
                 found[each] = self._consumer.committed(kafka.TopicPartition(*each), timeout_ms=left_ms)
         return found
+
+    def positions(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
+        with self._naming():
+            found = {
+                each: self._consumer.position(kafka.TopicPartition(*each), timeout_ms=_POSITION_MS)
+                for each in self._owned.intersection(partitions)
+            }
+        return {each: at for each, at in found.items() if at is not None}
 
     def ends(self, partitions: Iterable[Partition]) -> dict[Partition, int]:
         return self._broker.ends(partitions)
@@ -120,27 +134,27 @@ class KafkaMember:
 
     def write(self, block: Block) -> None:
         self._sound()
-        if self._writer is not None:
-            self._writer.write(block)
+        if self._deliveries is not None:
+            self._deliveries.write(block)
             return
         self._broker.check(block.partition)
         with self._naming():
             self._exactly_once().write(block)
 
     def pending(self) -> int:
-        return self._exactly_once().pending() if self._writer is None else self._writer.pending()
+        return self._exactly_once().pending() if self._deliveries is None else self._deliveries.pending()
 
     def barrier(self) -> None:
         self._sound()
-        if self._writer is None:
+        if self._deliveries is None:
             raise LogError("barrier is for at-least-once; commit says when a transaction lasts")
-        self._writer.flush()
+        self._deliveries.flush()
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         self._sound()
         if strangers := positions.keys() - self._owned:
             raise LogError(f"positions of partitions that are not read here: {sorted(strangers)}")
-        if self._writer is None:
+        if self._deliveries is None:
             metadata = self._consumer.group_metadata()
             if positions and not metadata.member_id:
                 self._exactly_once().abort()
@@ -148,7 +162,7 @@ class KafkaMember:
             with self._naming():
                 self._exactly_once().commit(positions, metadata)
         else:
-            self._writer.flush()
+            self._deliveries.flush()
             self._commit(positions)
 
     def abort(self) -> None:
@@ -160,9 +174,8 @@ class KafkaMember:
         self._news.closing = True
         if self._transactions is not None:
             self._transactions.close()
-        if self._writer is not None:
-            with contextlib.suppress(LogError):  # what was not committed comes again
-                self._writer.close()
+        if self._deliveries is not None:
+            self._deliveries.close()
         with contextlib.suppress(errors.KafkaError):
             self._consumer.close(autocommit=False, timeout_ms=int(1000 * REQUEST_S))
 
@@ -171,10 +184,10 @@ class KafkaMember:
             raise LogError("at-least-once knows no transactions; join with exactly-once")
         return self._transactions
 
-    def _polled(self, timeout_s: float, limit: int) -> list[Batch]:
+    def _polled(self, timeout_s: float, limit: int, listener: Listener) -> list[Batch]:
         keep_joining(self._consumer)
         try:
-            return poll(self._consumer, self._broker, timeout_s, limit)
+            return poll(self._consumer, self._broker, timeout_s, limit, listener.skipped)
         except errors.KafkaError as error:
             if not is_news(error):
                 raise

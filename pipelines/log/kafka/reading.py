@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from pipelines.errors import LogError
 from pipelines.log.kafka.broker import Broker
 from pipelines.log.kafka.client import errors, kafka
 from pipelines.log.records import Batch, Partition, make_batch
-from pipelines.logs import log
+from pipelines.log.retention import tell_skipped
+
+Skipped = Callable[[Partition, int, int], object]
 
 
-def poll(consumer: Any, broker: Broker, timeout_s: float, limit: int) -> list[Batch]:  # noqa: ANN401
+def poll(
+    consumer: Any,  # noqa: ANN401  # a client without types
+    broker: Broker,
+    timeout_s: float,
+    limit: int,
+    skipped: Skipped = tell_skipped,
+) -> list[Batch]:
     """Return what there is, `limit` records at most; a position below what is kept moves up to it.
+
+    `skipped` is told of such a move: where, from which offset, to which.
 
     Raises
     ------
@@ -25,7 +35,7 @@ def poll(consumer: Any, broker: Broker, timeout_s: float, limit: int) -> list[Ba
     try:
         found = consumer.poll(timeout_ms=int(1000 * max(timeout_s, 0.0)), max_records=limit)
     except errors.OffsetOutOfRangeError as error:
-        _move_up(consumer, broker, error.args[0])
+        _move_up(consumer, broker, error.args[0], skipped)
         return []
     except errors.NoOffsetForPartitionError as error:
         begins = broker.begins(_ours(each) for each in error.args[0])
@@ -43,7 +53,7 @@ def _batches(consumer: Any, tp: Any, records: list[Any]) -> list[Batch]:  # noqa
     return [make_batch(_ours(tp), offsets, times, pairs, consumer.position(tp))]
 
 
-def _move_up(consumer: Any, broker: Broker, positions: Mapping[Any, int]) -> None:  # noqa: ANN401
+def _move_up(consumer: Any, broker: Broker, positions: Mapping[Any, int], skipped: Skipped) -> None:  # noqa: ANN401
     partitions = [_ours(tp) for tp in positions]
     begins, ends = broker.begins(partitions), broker.ends(partitions)
     for tp, position in positions.items():
@@ -54,9 +64,8 @@ def _move_up(consumer: Any, broker: Broker, positions: Mapping[Any, int]) -> Non
                 "the topic was made anew or has lost records: reset the positions of the group"
             )
         if position < begins[partition]:
-            kept = begins[partition]
-            log.warning("%s/%d: offsets %d to %d are kept no longer", *tp, position, kept - 1)
-            consumer.seek(tp, kept)
+            consumer.seek(tp, begins[partition])
+            skipped(partition, position, begins[partition])
 
 
 def theirs(partitions: Iterable[Partition]) -> list[Any]:

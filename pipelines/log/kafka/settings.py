@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from typing import Any, Final
 
 from pipelines.errors import LogError
@@ -108,21 +109,36 @@ def producing(membership: Membership) -> dict[str, Any]:
     }
 
 
-def knock(address: str) -> None:
+def knock(address: str, security: Security | None = None) -> None:
     """Connect to a broker and hang up; a client would try for long, and not say why.
 
     Raises
     ------
     LogError
-        No broker of the address answers; says of each why.
+        No broker of the address answers, or one does that cannot be trusted; says of each why.
     """
     reasons = []
     for broker in address.split(","):
         host, _, port = broker.strip().rpartition(":")
         try:
-            socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
+            with socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S) as connection:
+                if security is not None and security.ssl:
+                    _shake_hands(connection, host.strip("[]"), security)
+        except ssl.SSLCertVerificationError as error:
+            raise LogError(
+                f"the certificate of {broker.strip()} is not to be trusted ({error.verify_message}); "
+                "name who has signed it by kafka_ca_file"
+            ) from error
         except OSError as error:
             reasons.append(f"{broker.strip()} ({error})")
         else:
             return
     raise LogError(f"no Kafka at {', '.join(reasons)}; check the address, or try again later", retriable=True)
+
+
+def _shake_hands(connection: socket.socket, host: str, security: Security) -> None:
+    context = ssl.create_default_context(cafile=security.ca_file)
+    context.check_hostname = security.check_hostname
+    if security.cert_file is not None:
+        context.load_cert_chain(security.cert_file, security.key_file, security.key_password)
+    context.wrap_socket(connection, server_hostname=host).close()

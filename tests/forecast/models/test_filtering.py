@@ -16,6 +16,7 @@ from forecast.models.freq import Freq
 from forecast.models.panel import Panel
 from forecast.models.records import ExogTerm, Form, Transform
 from forecast.models.smoothing import RecordImputer
+from forecast.models.soundness import flaw
 from tests.oracles import filtering as oracle
 from tests.strategies import make_records
 
@@ -224,3 +225,14 @@ def test_imputed_logs_are_log_normal_means():
     mu, v = RecordImputer(plain).impute(np.log(y))
     assert mean[1] == pytest.approx(np.exp(mu[1] + v[1] / 2))
     assert variance[1] == pytest.approx(np.expm1(v[1]) * np.exp(2 * mu[1] + v[1]))
+
+
+def test_no_variance_of_a_state_is_below_zero():
+    model = {"phi": [0.9], "seasonal_phi": [0.3], "seasonal_theta": [-0.05], "season_length": 5, "nobs": 60}
+    records = make_records(1, **model, form=Form.REGRESSION, sigma2=0.2)
+    y = np.random.default_rng(0).normal(size=60)
+    y[30] = np.nan  # what it leaves unknown fades by 0.05^2 a season, down to rounding: -1e-62
+    new = Panel(y, np.array([0, 60]), records.ids, np.array([0]), Freq("1"))
+    levels, innov, cov = end_state(records, new)
+    assert (np.diag(cov[0]) >= 0.0).all()
+    assert flaw(replace(records, levels=levels, innovations=innov, state_cov=cov)) is None

@@ -12,74 +12,14 @@ from forecast.errors import InputError
 from forecast.kernels import slot_dump, slot_steps
 from forecast.kernels._jit import COMPILED
 from forecast.online.bank import LONG_GAP, Bank
-from tests.forecast.online.bank_models import (
-    GIVEN,
-    MODELS,
-    NAN,
-    assert_close,
-    build,
-    expected,
-    waves,
-)
+from tests.forecast.online.bank_models import GIVEN, MODELS, NAN, build, waves
+from tests.forecast.online.driven_bank import Driven, H, same
 from tests.strategies import make_records
 
-H = 6
-LEVELS = (80, 95)
 VALUES = st.one_of(st.floats(0.1, 5.0), st.just(NAN))
 TICKS = st.lists(
     st.tuples(st.integers(0, 3), st.sampled_from([0, 0, 0, 1, 2, 7]), VALUES), min_size=1, max_size=14
 )
-
-
-class Driven:
-    """A bank and the history of its slots."""
-
-    def __init__(self, names, h=H, levels=LEVELS):
-        self.records = build(*names)
-        self.bank = Bank(self.records, h, levels)
-        self.h, self.levels = h, levels
-        self.slots = self.bank.add(np.arange(len(names)))
-        self.values = [[] for _ in names]
-        self.past = [{name: [] for name in GIVEN} for _ in names]
-
-    def exog(self, ticks):
-        """Regressors of ticks (series, missing, y): those of `waves` at the time of the tick."""
-        t = self.bank.t(self.slots)
-        now, ahead = {name: [] for name in GIVEN}, {name: [] for name in GIVEN}
-        for i, missing, _ in ticks:
-            t[i] += missing + 1
-            for name in GIVEN:
-                now[name].append(waves(t[i] - 1, 1)[name][0])
-                ahead[name].append(waves(t[i], self.h)[name])
-        return now, ahead
-
-    def step(self, ticks):
-        now, ahead = self.exog(ticks)
-        series, missing, y = ([tick[j] for tick in ticks] for j in range(3))
-        return self.bank.step(self.slots[series], missing, y, now, ahead)
-
-    def note(self, tick, now):
-        """Put a tick into the history."""
-        i, missing, y = tick
-        self.values[i] += [NAN] * missing + [y]
-        for name in GIVEN:
-            self.past[i][name] += [now[name]] * (missing + 1)
-
-    def check(self, ticks):
-        now, _ = self.exog(ticks)
-        got = self.step(ticks)
-        for k, tick in enumerate(ticks):
-            self.note(tick, {name: now[name][k] for name in GIVEN})
-            i = tick[0]
-            want = expected(self.records, i, self.values[i], self.past[i], self.h, self.levels)
-            size = np.abs(want.mean[0])
-            assert_close(got.mean[k], want.mean[0], size)
-            for j in range(len(self.levels)):
-                for mine, theirs in ((got.lo, want.lo), (got.hi, want.hi)):
-                    assert_close(
-                        mine[j, k], theirs[0, j], size + np.abs(theirs[0, j]) + np.abs(want.hi[0, j])
-                    )
-        return got
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
@@ -94,12 +34,6 @@ def test_every_model_forecasts_as_the_library_does(name):
 @given(names=st.lists(st.sampled_from(sorted(MODELS)), min_size=4, max_size=4), ticks=TICKS)
 def test_any_ticks_of_any_models_are_forecast_as_the_library_does(names, ticks):
     Driven(names).check(ticks)
-
-
-def same(one, two):
-    """Bitwise equality of forecasts, NaN being NaN."""
-    for mine, theirs in zip(one, two, strict=True):
-        np.testing.assert_array_equal(mine, theirs)
 
 
 @settings(max_examples=30, deadline=None)
@@ -303,68 +237,6 @@ def test_regressors_ahead_that_are_not_known_leave_what_follows_open():
     found = driven.bank.step(driven.slots, [0, 0], [1.0, 1.0], now)
     assert np.isnan(found.mean).all()
     assert np.isfinite(found.z).all()
-
-
-@pytest.mark.parametrize("bad", [NAN, np.inf, -np.inf, 1e300])
-@pytest.mark.parametrize("name", GIVEN)
-def test_a_regressor_that_is_of_no_use_is_refused_and_nothing_moves(name, bad):
-    driven = Driven(["arx", "ar"])
-    before = driven.bank.dump(driven.slots)
-    now, _ = driven.exog([(0, 0, 1.0), (1, 0, 1.0), (0, 0, 1.0)])
-    now[name][2] = bad
-    at = driven.slots[[0, 1, 0]]
-    assert driven.bank.lacking(at, now).tolist() == [False, False, True]
-    with pytest.raises(InputError, match="tick 2 needs the regressors"):
-        driven.bank.step(at, [0] * 3, [1.0] * 3, now)
-    with pytest.raises(InputError, match="needs the regressors"):
-        driven.bank.step(at, [0] * 3, [1.0] * 3)
-    with pytest.raises(InputError, match="needs the regressors"):
-        driven.bank.advance(at[:1], [[1.0]])
-    with pytest.raises(InputError, match="needs the regressors"):
-        driven.bank.skip(at[:1], [200])
-    same(driven.bank.dump(driven.slots), before)
-    with pytest.raises(InputError, match="shape"):
-        driven.bank.step(at, [0] * 3, [1.0] * 3, {"a": [1.0], "b": [1.0]})
-
-
-def test_states_of_another_model_are_refused_and_nothing_changes():
-    driven = Driven(["ar", "no value"])
-    bank, slots = driven.bank, driven.slots
-    data, ends = bank.dump(slots)
-    bank.load(slots, data, ends)
-    for i, bad in ((2, np.inf), (2, NAN), (0, 1.5), (0, -1.0), (1, 2.0), (0, NAN)):
-        wrong = data.copy()
-        wrong[i] = bad
-        with pytest.raises(InputError, match="state of slot"):
-            bank.load(slots, wrong, ends)
-    for part, bounds in ((data[:-1], ends), (data, ends + 1), (data, ends[::-1]), (np.r_[data, 0.0], ends)):
-        with pytest.raises(InputError, match="length"):
-            bank.load(slots, part, bounds)
-    with pytest.raises(InputError, match="1 slots, but"):
-        bank.load(slots[:1], data, ends)
-    same(bank.dump(slots), (data, ends))
-
-
-def test_a_request_without_a_meaning_is_refused():
-    records = build("ar")
-    for h in (0, 1.5, 10_001, True):
-        with pytest.raises(InputError, match="horizon"):
-            Bank(records, h)
-    with pytest.raises(InputError, match="level"):
-        Bank(records, 1, (100,))
-    bank = Bank(records, 1)
-    slots = bank.add([0])
-    for ask in (
-        lambda: bank.add([1]), lambda: bank.add([-1]), lambda: bank.add([0.5]), lambda: bank.t([1]),
-        lambda: bank.t([-1]), lambda: bank.t([[0]]), lambda: bank.t([10**6]), lambda: bank.remove([0, 0]),
-        lambda: bank.step(slots, [-1], [1.0]), lambda: bank.step(slots, [0, 0], [1.0]),
-        lambda: bank.step(slots, [0], [1.0, 2.0]), lambda: bank.step(slots, [0], ["a"]),
-        lambda: bank.skip(slots, [5]), lambda: bank.skip(slots, [2**60]), lambda: bank.skip(slots, []),
-        lambda: bank.advance(slots, [1.0]), lambda: bank.advance(slots, [[1.0]], [2]),
-    ):  # fmt: skip
-        with pytest.raises(InputError):
-            ask()
-    assert bank.t(slots).tolist() == [100]
 
 
 def test_nothing_to_do_is_done():

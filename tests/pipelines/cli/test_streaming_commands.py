@@ -12,8 +12,9 @@ from click.testing import CliRunner
 
 from pipelines import wire
 from pipelines.cli import main, stream, tail
+from pipelines.errors import SettingsError
 from pipelines.log import open_log
-from pipelines.log.protocol import Topic
+from pipelines.log.protocol import Membership, Topic
 from pipelines.log.records import Partition, make_block
 from tests.pipelines.consumer.test_stream import HOUR, forecast
 
@@ -121,6 +122,25 @@ def test_tail_prints_a_line_a_forecast_and_counts_what_is_none(file):
     assert "1 malformed, 1 wrong_type" in done.stderr
 
 
+def test_tail_makes_no_log_where_there_is_none(tmp_path):
+    done = run("tail", "--log", tmp_path / "typo.db")
+    assert done.exit_code == 1
+    assert "there is no log" in done.stderr
+    assert "typo.db" in done.stderr
+    assert not (tmp_path / "typo.db").exists()
+
+
+@pytest.mark.parametrize("option", ["--group", "--instance"])
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_worker_and_its_group_need_names(tmp_path, option, name):
+    done = run("stream", "--model", "m", "--log", tmp_path / "l", option, name)
+    assert done.exit_code == 2
+    assert option in done.stderr
+    assert not (tmp_path / "l").exists()
+    with pytest.raises(SettingsError, match="needs a name"):
+        Membership(**{"group": "g", "instance": "i", option.removeprefix("--"): name})
+
+
 def test_tail_as_json_is_the_messages(file):
     done = run(
         "tail", "--log", file, "--from", "start", "--no-follow", "--json", "--series", "a", "--limit", 2
@@ -184,7 +204,7 @@ def test_produce_flushes_when_it_is_stopped(csv, tmp_path):
 
 
 def test_the_lead_of_a_stream_is_in_seconds():
-    asked = {"horizon": 3, "level": (95.0,), "gap_cap": 1, "grace": 0}
+    asked = {"horizon": 3, "level": (95.0,), "gap_cap": 1, "grace": 0, "max_series": 9}
     assert stream._engine_options({**asked, "lead": 1.5}).lead_ms == 1500
     assert stream._engine_options({**asked, "lead": None}).lead_ms is None
 

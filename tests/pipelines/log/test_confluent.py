@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, KafkaError, Message
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message
 
 from pipelines.errors import AbortedError, FencedError, LogError
 from pipelines.log.confluent import settings
 from pipelines.log.confluent.columns import batches
 from pipelines.log.confluent.faults import fault, insist
+from pipelines.log.confluent.groups import Groups
+from pipelines.log.confluent.log import ConfluentLog
 from pipelines.log.confluent.reading import complain, sort_out
 from pipelines.log.confluent.sender import _cut
 from pipelines.log.protocol import Delivery, Membership
@@ -76,8 +80,6 @@ def test_causes_become_our_errors():
 
 
 def test_what_can_be_tried_again_is():
-    from confluent_kafka import KafkaException
-
     calls = []
 
     def call(given):
@@ -112,3 +114,55 @@ def test_every_session_timeout_makes_a_consumer(session_timeout_s):
     membership = Membership("g", "w", session_timeout_s=session_timeout_s)
     reading = settings.member_reading(settings.connection("localhost:1", Security()), membership)
     Consumer(reading).close()
+
+
+class FencedProducer:
+    """What librdkafka is once the coordinator has fenced it."""
+
+    def __len__(self):
+        return 0
+
+    def poll(self, timeout_s):
+        return 0
+
+    def purge(self):
+        pass
+
+    def commit_transaction(self, timeout_s):
+        raise KafkaException(KafkaError(KafkaError._FENCED, "fenced", fatal=True))
+
+    abort_transaction = commit_transaction
+
+
+def fenced_member(monkeypatch, *, age_s, displaced):
+    """A member with a transaction so old; no broker is asked."""
+    monkeypatch.setattr(Groups, "displaced", lambda *_: displaced)
+    member = ConfluentLog("127.0.0.1:1").member(Membership("g", "w", transaction_timeout_s=20.0))
+    member._sender.producer, member._ready, member._open = FencedProducer(), True, True
+    member._begun_s = time.monotonic() - age_s
+    return member
+
+
+@pytest.mark.parametrize("end", ["commit", "abort"])
+def test_who_exceeds_the_timeout_is_not_fenced_and_begins_with_another_producer(monkeypatch, end):
+    member = fenced_member(monkeypatch, age_s=21.0, displaced=False)
+    if end == "commit":
+        with pytest.raises(AbortedError, match="longer than 20 s"):
+            member.commit({})
+    else:
+        member.abort()
+    assert not isinstance(member._sender.producer, FencedProducer)
+    assert not member._ready  # its name is to be taken over anew
+    member.abort()  # nothing is open
+    member.close()
+
+
+@pytest.mark.parametrize(("age_s", "displaced"), [(21.0, True), (1.0, False)])
+@pytest.mark.parametrize("end", ["commit", "abort"])
+def test_who_is_displaced_or_had_time_left_is_fenced(monkeypatch, end, age_s, displaced):
+    member = fenced_member(monkeypatch, age_s=age_s, displaced=displaced)
+    with pytest.raises(FencedError):
+        member.commit({}) if end == "commit" else member.abort()
+    with pytest.raises(FencedError):
+        member.poll(0.0, 1)
+    member.close()

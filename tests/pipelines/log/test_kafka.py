@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from pipelines.errors import AbortedError, LogError
+from pipelines.errors import LogError
 from pipelines.log.kafka import KafkaLog
 from pipelines.log.kafka.blocks import best_send, send_block
 from pipelines.log.kafka.client import kafka
@@ -162,27 +162,6 @@ def test_small_blocks_share_batches_and_keep_their_order(scene):
     assert writer.pending() > 0
     writer.flush()
     assert texts(scene.read(partition)[partition]) == [value for _, value in numbered(600)]
-
-
-@pytest.mark.slow
-def test_a_transaction_that_took_too_long_is_aborted_and_the_member_goes_on(scene):
-    ticks, outputs = scene.topic(), scene.topic()
-    source, target = Partition(ticks, 0), Partition(outputs, 0)
-    worker = scene.worker([ticks], transaction_timeout_s=3.0)
-    worker.until_owns(1)
-    worker.member.begin()
-    worker.member.write(make_block(target, [(b"k", b"too late")]))
-    ends = time.monotonic() + 16.0  # the broker looks every ten seconds
-    while time.monotonic() < ends:
-        worker.turn(0.5)
-    with pytest.raises(AbortedError):
-        worker.member.commit({source: 5})
-    assert worker.member.committed([source]) == {source: None}
-    worker.member.begin()
-    worker.member.write(make_block(target, [(b"k", b"in time")]))
-    worker.member.commit({source: 6})
-    assert worker.member.committed([source]) == {source: 6}
-    assert texts(scene.read(target)[target]) == [b"in time"]
 
 
 @pytest.mark.slow

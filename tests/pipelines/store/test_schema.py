@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from pipelines.errors import StoreError
-from pipelines.store import open_store, upgrade
+from pipelines.store import NewBundle, open_store, upgrade
 from pipelines.store.engine import writing
 from pipelines.store.tables import Base
 from tests.pipelines.store.fleets import manifest, predictions
@@ -26,7 +26,7 @@ SECOND = '''
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0002", "0001"
+revision, down_revision = "0003", "0002"
 
 
 def upgrade() -> None:
@@ -49,8 +49,6 @@ LATER = (
     "INSERT INTO drift_event (dedup_key, fleet, version, model, detector, ts_ms, statistic, threshold,"
     " recorded_ts_ms, state, job_id)"
     " SELECT 'k', 'a', 'v', 'AutoAR', 'cusum', 0, 9, 8, 0, 'new', id FROM retrain_job",
-    "INSERT INTO edge_bundle (model_version_id, sha256, artifact_uri, opset, quant, parity_err, size,"
-    " created_ts_ms) SELECT id, 's', 'b', 21, 'int8', 0.1, 9, 0 FROM model_version WHERE ver = 1",
 )
 
 
@@ -64,7 +62,7 @@ def next_release(tmp_path, monkeypatch):
         if source is None:
             monkeypatch.undo()
         else:
-            (folder / "versions" / "0002_note.py").write_text(source)
+            (folder / "versions" / "0003_note.py").write_text(source)
             monkeypatch.setattr(upgrade, "migrations_folder", lambda: folder)
 
     return install
@@ -80,6 +78,8 @@ def fill(store):
     store.write_forecasts(row, frame)
     scores = frame[["unique_id", "AutoAR"]].drop_duplicates("unique_id").assign(metric="mase")
     store.write_scores(row, scores)
+    bundle = NewBundle("a", store.take_bundle_number("a"), "AutoAR", "s", "b", 21, "size", 0.1, 9, None)
+    store.add_bundle(row, bundle)
     store.write_observations("f", frame["unique_id"], frame["ds"], frame["AutoAR"], "h")
     with writing(store._engine) as connection:
         for statement in LATER:
@@ -90,15 +90,15 @@ def fill(store):
 def test_upgrade_check_downgrade_upgrade_with_rows(url):
     with open_store(url) as store:
         assert store.schema_state() == "absent"
-        assert store.upgrade() == (None, "0001")
+        assert store.upgrade() == (None, "0002")
         assert store.check().ok
         fill(store)
-        assert store.upgrade() == ("0001", "0001")
+        assert store.upgrade() == ("0002", "0002")
         assert len(store.versions()) == 2
-        assert store.downgrade("base") == ("0001", None)
+        assert store.downgrade("base") == ("0002", None)
         assert store.schema_state() == "absent"
         assert store.tables_with_rows() == ()
-        assert store.upgrade() == (None, "0001")
+        assert store.upgrade() == (None, "0002")
         assert store.check().ok
         fill(store)
 
@@ -109,14 +109,14 @@ def test_an_older_schema_is_named_and_upgraded_with_its_rows(store, next_release
     next_release()
     assert store.schema_state() == "older"
     report = store.check()
-    assert (report.found, report.wanted, report.behind, report.ok) == ("0001", "0002", 1, False)
+    assert (report.found, report.wanted, report.behind, report.ok) == ("0002", "0003", 1, False)
     with pytest.raises(StoreError, match="forecast db upgrade"):
         store.require_current()
-    assert store.upgrade() == ("0001", "0002")
+    assert store.upgrade() == ("0002", "0003")
     store.require_current()
     assert store.versions() == before  # on SQLite the table was rebuilt, while others refer to it
     assert set(store.tables_with_rows()) == set(Base.metadata.tables)
-    assert store.downgrade("0001") == ("0002", "0001")
+    assert store.downgrade("0002") == ("0003", "0002")
     assert store.versions() == before
     next_release(None)
     assert store.check().ok
@@ -129,7 +129,7 @@ def test_a_newer_schema_is_left_alone(store, next_release):
     assert store.schema_state() == "newer"
     assert not store.check().ok
     for call in (store.require_current, store.upgrade, lambda: store.downgrade("base")):
-        with pytest.raises(StoreError, match="0002 is newer than this program"):
+        with pytest.raises(StoreError, match="0003 is newer than this program"):
             call()
     next_release()
     assert store.schema_state() == "current"
@@ -140,7 +140,7 @@ def test_a_revision_that_fails_changes_nothing(store, next_release):
     next_release(FAILS)
     with pytest.raises(StoreError, match="nowhere"):
         store.upgrade()
-    assert store.check().found == "0001"
+    assert store.check().found == "0002"
     columns = [column["name"] for column in inspect(store._engine).get_columns("model_version")]
     assert "note" not in columns
     next_release(None)
@@ -153,7 +153,7 @@ def test_several_may_upgrade_at_once(url):
             return store.upgrade()
 
     found = at_once(6, call)
-    assert sorted(found, key=str) == [("0001", "0001")] * 5 + [(None, "0001")]
+    assert sorted(found, key=str) == [("0002", "0002")] * 5 + [(None, "0002")]
     with open_store(url) as store:
         assert store.check().ok
 
@@ -294,4 +294,4 @@ def test_the_installed_wheel_upgrades_and_downgrades(unpacked, url, store, tmp_p
     package, folder, steps = json.loads(done.stdout)
     assert Path(package).parent == unpacked / "pipelines"
     assert Path(folder) == unpacked / "pipelines" / "_migrations"
-    assert steps == [["0001", "0001"], True, ["0001", None], [None, "0001"], True]
+    assert steps == [["0002", "0002"], True, ["0002", None], [None, "0002"], True]

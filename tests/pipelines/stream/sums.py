@@ -7,12 +7,13 @@ import random
 from pipelines.log.protocol import Delivery, Membership
 from pipelines.stream.preparing import make_stream_topics
 from pipelines.stream.service import ServiceOptions
-from pipelines.stream.worker import WorkerOptions
+from pipelines.stream.worker_options import WorkerOptions
 from tests.pipelines.stream.adding import TOPICS, pairs, produce, read, tick
 
 
 def options(delivery=Delivery.EXACTLY_ONCE, tmp_path=None, **changes):
-    worker = WorkerOptions(**{"commit_interval_s": 0.0, "batch_limit": 7, "idle_wait_s": 0.01} | changes)
+    quick = {"commit_interval_s": 0.0, "batch_limit": 7, "idle_wait_s": 0.01, "linger_s": 0.0}
+    worker = WorkerOptions(**quick | changes)
     membership = Membership("group", "one", delivery)
     snapshots = None if tmp_path is None else tmp_path / "snapshots"
     return ServiceOptions(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -82,19 +84,62 @@ def test_the_last_of_a_key_counts_and_a_tombstone_forgets():
     engine.process(batch_of([tick(5)]))
     later = records_of(engine)[b"s0"]
     pairs = [
-        (b"s0", later),
-        (b"new", records[b"new"]),
         (b"s0", records[b"s0"]),
+        (b"new", records[b"new"]),
+        (b"s0", later),
         (b"s1", later),
         (b"s1", None),
     ]
     fresh = engine_of()
     fresh.restore(0, raw_batch(pairs, partition=STATE))
-    assert records_of(fresh) == records
+    assert records_of(fresh) == records | {b"s0": later}
     fresh.restore(0, raw_batch([(b"s0", None)], first=5, partition=STATE))
     assert set(records_of(fresh)) == {b"new"}
     assert fresh.n_series(0) == 1
     assert fresh.process(batch_of([tick(0)])).counts.forecasts == 1
+
+
+def history():
+    """A series after each of three ticks, and another one: records, oldest first."""
+    engine, found = engine_of(), []
+    for i in range(3):
+        engine.process(batch_of([tick(i, 1.0 + i)]))
+        found.append((b"s0", records_of(engine)[b"s0"]))
+    return found, (b"new", good()[b"new"])
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2,), (3,), (1, 2, 3)])
+def test_a_state_of_an_earlier_tick_that_came_later_is_passed_over(cuts):
+    """Of a worker that was cut off, and wrote once more when another had its partition."""
+    (first, second, third), other = history()
+    records = [first, third, second, other]
+    engine, edges = engine_of(), [0, *cuts, len(records)]
+    for begin, end in itertools.pairwise(edges):
+        engine.restore(0, raw_batch(records[begin:end], first=begin, partition=STATE))
+    assert records_of(engine) == dict([third, other])
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (2,), (3,), (1, 2, 3)])
+def test_after_a_tombstone_any_state_counts(cuts):
+    (first, second, third), other = history()
+    records = [third, (b"s0", None), first, other]
+    engine, edges = engine_of(), [0, *cuts, len(records)]
+    for begin, end in itertools.pairwise(edges):
+        engine.restore(0, raw_batch(records[begin:end], first=begin, partition=STATE))
+    assert records_of(engine) == dict([first, other])
+    assert second != third
+
+
+@pytest.mark.parametrize("damaged", [b"", b"short", b"\1" * 24, b"\2" + bytes(255)])
+def test_a_damaged_record_behind_a_good_one_is_named(damaged):
+    (first, second, _), _ = history()
+    with pytest.raises(StreamError, match=r"'s0'.*tombstone"):
+        engine_of().restore(0, raw_batch([first, second, (b"s0", damaged)], partition=STATE))
+    engine = engine_of()
+    engine.restore(0, raw_batch([first, (b"s0", damaged), second], partition=STATE))
+    assert records_of(engine) == dict([second])
+    engine.restore(0, raw_batch([(b"s0", damaged), (b"s0", None)], first=3, partition=STATE))
+    assert records_of(engine) == {}
 
 
 def test_a_series_is_written_once_a_batch():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import socket
 import threading
@@ -157,6 +158,86 @@ def test_an_end_in_time_is_not_forced():
     stop.ask()
     stop.ended()
     assert not forced.wait(0.3)
+
+
+class Timed(FaultyLog):
+    """Notes when polls begin and end, and how many ticks they bring."""
+
+    def member(self, membership):
+        member = super().member(membership)
+        poll, self.polls = member.end.poll, []
+
+        def polled(timeout_s, limit):
+            began = time.monotonic()
+            batches = poll(timeout_s, limit)
+            self.polls.append((began, time.monotonic(), sum(len(batch.offsets) for batch in batches)))
+            return batches
+
+        member.end.poll = polled
+        return member
+
+    def waits(self):
+        """Seconds from a poll that brought ticks, and from one that brought none, to the next."""
+        after = {True: [], False: []}
+        for (_, ended, count), (began, _, _) in itertools.pairwise(self.polls):
+            after[count > 0].append(began - ended)
+        return after[True], after[False]
+
+
+def test_a_poll_that_brought_few_ticks_keeps_the_next_one_waiting_and_no_other_does(log):
+    expected, engine, timed = fill(log), AddingEngine(), Timed(log, Plan())
+    run_service(timed, engine, served(), options(linger_s=0.05, commit_interval_s=1.0), Stop())
+    check(log, expected, engine)
+    some, none = timed.waits()
+    assert min(some) >= 0.05
+    assert min(none) < 0.04
+
+
+def test_a_backlog_is_not_kept_waiting(log, monkeypatch):
+    monkeypatch.setattr("pipelines.stream.worker._MANY", 7)
+    fill(log)
+    timed = Timed(log, Plan())
+    changes = {"linger_s": 5.0, "batch_limit": 7, "commit_interval_s": 0.3}
+    run_service(timed, AddingEngine(), served(), options(**changes), Stop())
+    whole = [count == 7 for _, _, count in timed.polls]
+    assert whole.count(True) == 8
+    assert max(next_ - end for (_, end, n), (next_, _, _) in itertools.pairwise(timed.polls) if n == 7) < 0.3
+
+
+def test_a_commit_that_is_due_is_not_kept_waiting(log):
+    fill(log, 10)
+    took = []
+
+    class Watched(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+            begin, commit = member.end.begin, member.end.commit
+
+            def begun():
+                took.append(time.monotonic())
+                begin()
+
+            def committed(positions):
+                commit(positions)
+                took.append(time.monotonic() - took.pop())
+
+            member.end.begin, member.end.commit = begun, committed
+            return member
+
+    changes = {"linger_s": 1.0, "commit_interval_s": 0.02, "batch_limit": 10}
+    run_service(Watched(log, Plan()), AddingEngine(), served(), options(**changes), Stop())
+    assert took
+    assert max(took) < 0.9
+
+
+def test_an_end_that_is_asked_for_is_not_kept_waiting(log):
+    fill(log, 10)
+    stop, started = Stop(), time.monotonic()
+    service = replace(options(linger_s=60.0, commit_interval_s=60.0), stop_at_end=False)
+    threading.Timer(0.5, stop.ask).start()
+    run_service(log, AddingEngine(), served(), service, stop)
+    stop.ended()
+    assert time.monotonic() - started < 20.0
 
 
 def test_too_much_on_its_way_stops_reading_and_not_polling(log):

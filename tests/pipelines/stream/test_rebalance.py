@@ -131,6 +131,82 @@ def test_ticks_that_are_kept_no_longer_are_counted_and_passed_over(log):
     assert totals.counts["ticks"] == 5 + 2
 
 
+def test_ticks_that_are_deleted_under_a_running_worker_are_counted_and_passed_over(log, caplog):
+    """Half of them while it reads, the rest when it has no more to read: it commits where it goes on."""
+    expected = fill(log)
+
+    class Deleting(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+            poll, seen = member.end.poll, {1: 0}
+
+            def polled(timeout_s, limit):
+                batches = poll(timeout_s, limit)
+                for batch in batches:
+                    seen[batch.partition.number] = batch.position
+                if seen[1] == 7 and not batches_before:
+                    log.forget(Partition(TOPICS.ticks, 1), 12)
+                    batches_before.append(12)
+                if seen[1] == 26:
+                    log.forget(Partition(TOPICS.ticks, 1), 30)
+                return batches
+
+            batches_before = []
+            member.end.poll = polled
+            return member
+
+    totals = run_service(Deleting(log, Plan()), AddingEngine(), served(), options(), Stop())
+    assert totals.counts["skipped"] == (12 - 7) + (30 - 26)
+    assert totals.counts["ticks"] == 60 - 9
+    assert "5 ticks of ticks-1 were deleted before they were read: going on from 12" in caplog.text
+    again = run_service(log, AddingEngine(), served(), options(), Stop())
+    assert again.counts["ticks"] == again.counts["skipped"] == 0
+    assert len(read(log, TOPICS.forecasts)[0]) == len(expected[0][0])
+
+
+def test_what_was_skipped_is_counted_once_though_the_transaction_was_aborted(log):
+    from pipelines.stream.metrics import Totals
+    from pipelines.stream.restoring import Restorer
+
+    at, totals = Partition(TOPICS.ticks, 0), Totals()
+    restorer = Restorer(None, None, AddingEngine(), TOPICS.ticks, TOPICS.state, totals)
+    for first, end, count in ((5, 9, 4), (3, 9, 6), (3, 9, 6), (9, 12, 9), (20, 21, 10)):
+        restorer.skip(at, first, end)
+        assert totals.counts["skipped"] == count
+
+
+class Marked(FaultyLog):
+    """Ticks end with a marker of a transaction: an offset without a record; members read on behind it."""
+
+    def _marked(self, ends):
+        return lambda places: {at: end + (at.topic == TOPICS.ticks) for at, end in ends(places).items()}
+
+    def reader(self):
+        reader = super().reader()
+        reader.end.ends = self._marked(reader.end.ends)
+        return reader
+
+    def member(self, membership):
+        member = super().member(membership)
+        ends, positions = member.end.ends, member.end.positions
+        member.end.ends = self._marked(ends)
+        member.end.positions = lambda places: {
+            at: position + (position == ends([at])[at]) for at, position in positions(places).items()
+        }
+        return member
+
+
+@pytest.mark.parametrize("lag_every_s", [0.0, 5.0])
+def test_a_marker_at_the_end_of_the_ticks_is_an_end_too(log, monkeypatch, lag_every_s):
+    monkeypatch.setattr("pipelines.stream.worker._LAG_EVERY_S", lag_every_s)
+    expected = fill(log)
+    for _ in range(2):  # with ticks before it, and with nothing else left
+        engine = AddingEngine()
+        totals = run_service(Marked(log, Plan()), engine, served(), options(), Stop())
+        check(log, expected, engine)
+        assert lag_every_s > 0.0 or totals.lag == {0: 0, 1: 0}  # nothing is left to alert on
+
+
 def forget_positions(log):
     with log._file.writing() as connection:
         connection.execute("DELETE FROM position")

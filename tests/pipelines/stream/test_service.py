@@ -24,7 +24,7 @@ from pipelines.stream.options import StreamOptions
 from pipelines.stream.service import ServiceOptions, run_service
 from pipelines.stream.stopping import Stop
 from pipelines.stream.topics import topics_for
-from pipelines.stream.worker import WorkerOptions
+from pipelines.stream.worker_options import WorkerOptions
 from tests.chaos.feeding import DT_MS, Shares, make_model, messages
 from tests.chaos.records import Record
 from tests.chaos.states import compare_states
@@ -58,9 +58,9 @@ def ticks():
 class World:
     """A log with ticks, and what a service makes of them."""
 
-    def __init__(self, address, model, ticks):
+    def __init__(self, address, model, ticks, **opened):
         name = uuid.uuid4().hex[:8]
-        self.log, self.model, self.ticks = open_log(address), model, ticks
+        self.log, self.model, self.ticks = open_log(address, **opened), model, ticks
         self.topics = topics_for(f"ticks-{name}", f"forecasts-{name}")
         self.group = f"group-{name}"
 
@@ -248,6 +248,27 @@ def test_on_a_real_kafka_too(kafka_address, model, ticks, delivery):
         faults, told = world.faults()
         assert faults == {}, told
     finally:
+        world.log.close()
+
+
+@pytest.mark.stream
+@pytest.mark.parametrize("client", ["kafka-python", "confluent"])
+def test_ticks_that_end_with_a_marker_of_a_transaction_are_an_end_too(kafka_address, model, ticks, client):
+    world = World(kafka_address, model, ticks, client=client)
+    author = world.log.member(Membership(f"author-{world.group}", "one"))
+    try:
+        world.make()
+        author.begin()
+        for number, records in world.ticks.items():
+            part = [(one.key, one.value) for one in records]
+            author.write(make_block(Partition(world.topics.ticks, number), part))
+        author.commit({})
+        assert world.run().counts["ticks"] == TICKS
+        assert world.run().counts["ticks"] == 0  # with nothing but the marker left
+        faults, told = world.faults()
+        assert faults == {}, told
+    finally:
+        author.close()
         world.log.close()
 
 

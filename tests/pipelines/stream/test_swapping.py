@@ -14,7 +14,8 @@ from pipelines.stream.metrics import Totals
 from pipelines.stream.service import ServiceOptions, run_service
 from pipelines.stream.stopping import Stop
 from pipelines.stream.swapping import Announced, ControlWatcher
-from pipelines.stream.worker import Worker, WorkerOptions
+from pipelines.stream.worker import Worker
+from pipelines.stream.worker_options import WorkerOptions
 from pipelines.wire import Control, encode_control
 from tests.pipelines.stream.adding import TOPICS, AddingEngine, produce, read, served, tick
 from tests.pipelines.stream.sums import fill, options

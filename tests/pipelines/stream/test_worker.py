@@ -11,9 +11,10 @@ import pytest
 from pipelines.errors import AbortedError, FencedError, LogError, StreamError
 from pipelines.log.embedded import EmbeddedLog
 from pipelines.log.protocol import Delivery
+from pipelines.log.records import Partition
 from pipelines.stream.service import run_service
 from pipelines.stream.stopping import Stop
-from tests.pipelines.stream.adding import AddingEngine, served
+from tests.pipelines.stream.adding import TOPICS, AddingEngine, served
 from tests.pipelines.stream.faulty import FaultyLog, Killed, Plan
 from tests.pipelines.stream.sums import check, fill, options
 
@@ -100,6 +101,7 @@ def test_killed_again_and_again_and_in_the_middle_of_transactions(tmp_path, log)
     check(log, expected, work_on(log, Delivery.EXACTLY_ONCE))
 
 
+AT_THE_START = ("reader.begins", "reader.ends")
 FAULTS = {
     "fault": lambda: LogError("no answer", retriable=True),
     "aborted": lambda: AbortedError("the transaction is gone"),
@@ -116,11 +118,11 @@ FAULTS = {
     ],
 )
 def test_a_fault_at_any_call_of_a_member_is_met_without_a_restart(tmp_path, delivery, fault, monkeypatch):
-    monkeypatch.setattr("pipelines.stream.worker._FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("pipelines.stream.patience._FIRST_WAIT_S", 0.001)
     calls = calls_of(tmp_path, delivery, snapshots=False)
     for at, name in enumerate(calls):
-        if name in ("member.join", "member.close", "reader.close") or at == calls.index("reader.ends"):
-            continue  # at the start and at the end of a process
+        if name in ("member.join", "member.close", "reader.close") or at in map(calls.index, AT_THE_START):
+            continue  # before there is a worker, and when there is none any more
         if fault == "aborted" and name not in ("member.poll", "member.write", "member.commit"):
             continue
         with half_done(tmp_path / str(at), delivery, snapshots=False) as (log, _, expected):
@@ -131,7 +133,7 @@ def test_a_fault_at_any_call_of_a_member_is_met_without_a_restart(tmp_path, deli
 
 
 def test_an_abort_drops_the_state_of_touched_partitions_only(log, monkeypatch):
-    monkeypatch.setattr("pipelines.stream.worker._FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("pipelines.stream.patience._FIRST_WAIT_S", 0.001)
     expected = fill(log)
     dropped = []
 
@@ -164,6 +166,77 @@ def test_an_abort_drops_the_state_of_touched_partitions_only(log, monkeypatch):
     assert totals.counts["restored"] == 3
 
 
+def test_a_fault_in_a_restore_leaves_the_other_partitions_alone(log, monkeypatch):
+    """Partition 1 comes back, and another's transaction holds its position for a while."""
+    monkeypatch.setattr("pipelines.stream.patience._FIRST_WAIT_S", 0.001)
+    expected, dropped, asked = fill(log), [], []
+    one = frozenset({Partition(TOPICS.ticks, 1)})
+
+    class Watched(AddingEngine):
+        def drop(self, number):
+            dropped.append(number)
+            super().drop(number)
+
+    class Held(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+            join, poll, committed = member.end.join, member.end.poll, member.end.committed
+            turns = itertools.count()
+
+            def joined(topics, listener):
+                self.listener = listener
+                join(topics, listener)
+
+            def polled(timeout_s, limit):
+                if next(turns) == 4:
+                    self.listener.revoked(one)
+                    self.listener.assigned(one)
+                return poll(timeout_s, limit)
+
+            def answered(partitions, within_s=None):
+                if within_s is None:  # of the back end itself
+                    return committed(partitions)
+                asked.append(within_s)
+                if 1 < len(asked) < 5:
+                    raise LogError("held by another", retriable=True)
+                return committed(partitions, within_s)
+
+            member.end.join, member.end.poll, member.end.committed = joined, polled, answered
+            return member
+
+    engine = Watched()
+    totals = run_service(Held(log, Plan()), engine, served(), options(commit_interval_s=1.0), Stop())
+    check(log, expected, engine)
+    assert dropped == [1]
+    assert totals.counts["retries"] == 3
+    assert (totals.counts["restored"], totals.counts["aborted"]) == (3, 0)
+    assert max(asked) <= 1.0  # the loop waits no longer
+
+
+def test_a_restore_that_fails_without_an_end_ends_the_worker_to_be_started_again(log, monkeypatch):
+    monkeypatch.setattr("pipelines.stream.patience._FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("pipelines.stream.service._CLEANING_S", -29.95)
+    fill(log)
+
+    class Held(FaultyLog):
+        def member(self, membership):
+            member = super().member(membership)
+
+            committed = member.end.committed
+
+            def answered(partitions, within_s=None):
+                if within_s is None:  # of the back end itself
+                    return committed(partitions)
+                raise LogError("held by another", retriable=True)
+
+            member.end.committed = answered
+            return member
+
+    with pytest.raises(StreamError, match="held by another") as raised:
+        run_service(Held(log, Plan()), AddingEngine(), served(), options(patience_s=0.05), Stop())
+    assert raised.value.retriable
+
+
 def test_a_fenced_worker_stops_and_says_why(log):
     fill(log)
     plan = Plan(12, lambda: FencedError("another worker of the name 'one' has taken this one's place"))
@@ -172,7 +245,7 @@ def test_a_fenced_worker_stops_and_says_why(log):
 
 
 def test_faults_without_an_end_end_the_worker_to_be_started_again(log, monkeypatch):
-    monkeypatch.setattr("pipelines.stream.worker._FIRST_WAIT_S", 0.001)
+    monkeypatch.setattr("pipelines.stream.patience._FIRST_WAIT_S", 0.001)
     fill(log)
 
     class Broken(FaultyLog):

@@ -90,10 +90,10 @@ def test_a_full_disk(point, whole, room, new_url, children, job):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A folder on a disk of 400 KB; skips where we may not make one."""
+    """A folder on a disk of 600 KB; skips where we may not make one."""
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(folder)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(folder)]
     try:
         done = subprocess.run(mount, capture_output=True, check=False)
     except FileNotFoundError:
@@ -204,8 +204,8 @@ def test_a_store_of_another_schema_stops_before_any_work(state, room, new_url, j
             with writing(store._engine) as connection:
                 connection.exec_driver_sql("UPDATE forecast_alembic_version SET version_num = '9999'")
     if state == "older":
-        monkeypatch.setattr(upgrade, "_head", lambda script: "0002")
-        monkeypatch.setattr(upgrade, "_known", lambda script: ["0002", "0001"])
+        monkeypatch.setattr(upgrade, "_head", lambda script: "0003")
+        monkeypatch.setattr(upgrade, "_known", lambda script: ["0003", "0002"])
     done = call(*RESUME, "--store", url, "--no-track")
     assert done.exit_code == PERSON
     fix = "install the release that upgraded it" if state == "newer" else "run `forecast db upgrade`"

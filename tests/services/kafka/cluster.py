@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,15 +71,18 @@ class Broker:
         return self.process is not None and self.process.poll() is None
 
 
+def new_identity() -> str:
+    """Return a cluster id that does not begin with a dash: Kafka's tool would take it for an option."""
+    return base64.urlsafe_b64encode(b"\1" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
+
+
 @dataclass(slots=True)
 class Cluster:
     """Brokers that can be stopped, killed and started again; `bootstrap` names them all."""
 
     brokers: list[Broker]
     classes: str
-    identity: str = field(
-        default_factory=lambda: base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    )
+    identity: str = field(default_factory=new_identity)
 
     @property
     def bootstrap(self) -> str:
@@ -142,8 +145,21 @@ class Cluster:
             process.wait()
 
 
-def make(folder: Path, n_brokers: int = 1) -> Cluster:
-    """Write settings and format the folders of a cluster that is not started yet."""
+def make(
+    folder: Path,
+    n_brokers: int = 1,
+    more: Callable[[Broker], str] = lambda _: "",
+    format_with: Sequence[str] = (),
+) -> Cluster:
+    """Write settings and format the folders of a cluster that is not started yet.
+
+    Parameters
+    ----------
+    more
+        Returns settings that take the place of ours.
+    format_with
+        What the tool that formats is told beside.
+    """
     ports = free_ports(2 * n_brokers)
     brokers = [
         Broker(node, ports[2 * node - 2], ports[2 * node - 1], folder / f"node-{node}")
@@ -164,10 +180,11 @@ def make(folder: Path, n_brokers: int = 1) -> Cluster:
                 copies=copies,
                 in_sync=max(copies - 1, 1),
             )
+            + more(broker)
         )
         subprocess.run(
             [*_java(cluster.classes), "kafka.tools.StorageTool", "format", "-t", cluster.identity,
-             "-c", str(broker.settings)],
+             "-c", str(broker.settings), *format_with],
             check=True, capture_output=True, timeout=STARTS_WITHIN_S,
         )  # fmt: skip
     return cluster

@@ -10,6 +10,7 @@ import pytest
 
 from tests.services.kafka.cluster import Cluster, kafka
 from tests.services.kafka.jars import missing
+from tests.services.kafka.secured import Secured, secured
 
 RUNNING = "KAFKA_ADDRESS"
 """Names a broker that is there already (`make kafka-up`): the tests use it, and leave it as it is."""
@@ -38,8 +39,16 @@ def kafka_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable
         yield start
 
 
-def _need_java() -> None:
-    if reason := missing():
+@pytest.fixture(scope="module")
+def secured_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A broker that asks for a password, over TLS."""
+    _need_java("openssl")
+    with secured(tmp_path_factory.mktemp("kafka") / "secured") as found:
+        yield found
+
+
+def _need_java(*more: str) -> None:
+    if reason := missing(*more):
         if os.environ.get("CI") == "true":
             pytest.fail(reason)
         pytest.skip(reason)

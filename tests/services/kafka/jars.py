@@ -11,9 +11,9 @@ from pathlib import Path
 POM = Path(__file__).with_name("pom.xml")
 
 
-def missing() -> str | None:
-    """Say what is needed and not there, None if all is."""
-    absent = [name for name in ("java", "mvn") if shutil.which(name) is None]
+def missing(*more: str) -> str | None:
+    """Say which programs are needed, with these, and not there; None if all are."""
+    absent = [name for name in ("java", "mvn", *more) if shutil.which(name) is None]
     return f"needs {' and '.join(absent)} (Java 17 and Maven)" if absent else None
 
 

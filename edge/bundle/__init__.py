@@ -1,0 +1,1 @@
+"""The bundle: what a device gets, signed, in one folder or archive."""

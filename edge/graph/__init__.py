@@ -1,0 +1,1 @@
+"""ONNX graphs from a fleet: the stateless forecast (`model`) and the Kalman step (`step`)."""
