@@ -82,6 +82,24 @@ class Settings(BaseSettings):
     """Most rows that one job writes: more forecasts or scores stay in Parquet, the window becomes shorter."""
     sql_versions: int = Field(default=5, ge=1, le=1_000_000)
     """Versions of a fleet whose forecasts and scores stay in the store; those of the champion always do."""
+    drift_arl0: float = Field(default=1_440_000.0, ge=100, le=1e9, allow_inf_nan=False)
+    """Ticks between two false alarms of one detector of one series."""
+    drift_cooldown_ticks: int = Field(default=48, ge=0, le=1_000_000)
+    """After an alarm of a series no further one is told for so many of its ticks."""
+    drift_fleet_share: float = Field(default=0.2, gt=0, le=1, allow_inf_nan=False)
+    """When this share of the series alarms together it is a fault of the feed, and nothing is refitted."""
+    retrain_alpha: float = Field(default=0.05, gt=0, le=0.5, allow_inf_nan=False)
+    """A challenger must be better at this level of significance."""
+    retrain_folds: int = Field(default=8, ge=2, le=1_000)
+    """Origins on which champion and challenger are compared."""
+    retrain_attempts: int = Field(default=5, ge=1, le=100)
+    """Runs of a job that fail before it is dead."""
+    retrain_backoff_s: float = Field(default=30.0, gt=0, le=_MOST_S, allow_inf_nan=False)
+    """Before a job that failed is tried again; doubled each time, a day at most."""
+    shadow_ticks: int = Field(default=24, ge=0, le=1_000_000)
+    """Live ticks of a series on which a challenger must hold before it is promoted; 0: none."""
+    schedules: dict[str, str] = Field(default_factory=dict)
+    """Fleets to be refitted by the clock, in UTC: ``FLEET = "0 3 * * *"``."""
 
     @classmethod
     def settings_customise_sources(
