@@ -3,12 +3,14 @@
 PipelineError
 |-- SettingsError the settings cannot be used
 |-- TrainError    a training job cannot go on
+|-- HistoryError  archived ticks cannot be read or written
 |-- WireError     a message that cannot be read, or must not be sent
 |-- LogError      the log (Kafka, or the embedded one) cannot be read or written
 |   |-- FencedError   another worker has taken this one's place
 |   `-- AbortedError  the transaction is gone, and all that was written in it
 |-- StreamError   the stream service cannot go on
 |-- TrackingError a job that could not be logged to MLflow, or not in time
+|-- PromotionError a version that must not serve
 `-- StoreError    the database with the metadata cannot be read or written
     |-- ConflictError   another writer changed the row first
     `-- LeaseLostError  another trainer took the fleet over
@@ -83,6 +85,14 @@ class StreamError(PipelineError):
         super().__init__(message)
 
 
+class PromotionError(PipelineError):
+    """A version that must not serve: rejected, of another grid, damaged, not finite, not stationary."""
+
+    def __init__(self, message: str, *, retriable: bool = False) -> None:
+        self.retriable = retriable
+        super().__init__(message)
+
+
 class TrackingError(PipelineError):
     """A job could not be logged to MLflow, or runs not read from it, or not in time.
 
@@ -110,6 +120,14 @@ class TrainError(PipelineError):
     def __init__(self, message: str, retriable: bool = False) -> None:
         self.retriable = retriable
         super().__init__(message)
+
+
+class HistoryError(PipelineError):
+    """Archived ticks cannot be read or written; the message names the file and what to do."""
+
+    def __init__(self, message: str, *, retriable: bool = False) -> None:
+        super().__init__(message)
+        self.retriable = retriable
 
 
 class StoreError(PipelineError):
