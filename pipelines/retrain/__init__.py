@@ -1,0 +1,1 @@
+"""Refit what drifted, judge it, promote it by evidence, and show why."""
