@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, insert, select, update
 from sqlalchemy.orm import aliased
 
 from pipelines.errors import ConflictError, StoreError
-from pipelines.store.engine import now_ms, reading, serialize
+from pipelines.store.engine import now_ms, reading, serialize, writing
 from pipelines.store.leases import Grant, writing_under
 from pipelines.store.tables import Champion, ModelVersion, Promotion
 from pipelines.store.versions import VersionRow, find_id, get_row
@@ -23,6 +23,10 @@ class ChampionRow:
     row_version: int
     """Grows by one with every change."""
     changed_ts_ms: int
+    announced: int = 0
+    """The last row version that the control topic was told of; less than `row_version`: tell it."""
+    mirrored: int = 0
+    """Likewise of MLflow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +90,37 @@ def set_champion(
         return found + 1
 
 
+def list_champions(engine: Engine) -> list[ChampionRow]:
+    """Return the champions of all fleets, by name."""
+    with reading(engine) as connection:
+        fleets = connection.scalars(select(Champion.fleet).order_by(Champion.fleet)).all()
+        found = [_champion(connection, fleet) for fleet in fleets]
+    return [row for row in found if row is not None]
+
+
+def set_told(
+    engine: Engine, fleet: str, row_version: int, announced: bool = False, mirrored: bool = False
+) -> None:
+    """Note that the control topic, or MLflow, was told of the champion `row_version`; never goes back.
+
+    Raises
+    ------
+    StoreError
+        The fleet has had no champion of that row version.
+    """
+    with writing(engine) as connection:
+        current = _champion(connection, fleet)
+        if current is None or row_version > current.row_version:
+            found = 0 if current is None else current.row_version
+            raise StoreError(
+                f"the champion of {fleet!r} has row version {found}: nobody was told of {row_version}"
+            )
+        for column, told in ((Champion.announced, announced), (Champion.mirrored, mirrored)):
+            if told:
+                older = (Champion.fleet == fleet) & (column < row_version)
+                connection.execute(update(Champion).where(older).values({column: row_version}))
+
+
 def list_promotions(engine: Engine, fleet: str) -> list[PromotionRow]:
     """Return every change of the champion of a fleet, oldest first."""
     new, old = aliased(ModelVersion), aliased(ModelVersion)
@@ -109,7 +144,8 @@ def _champion(connection: Connection, fleet: str) -> ChampionRow | None:
     row = connection.execute(select(Champion.__table__).where(Champion.fleet == fleet)).first()
     if row is None:
         return None
-    return ChampionRow(fleet, get_row(connection, row.model_version_id), row.row_version, row.changed_ts_ms)
+    version = get_row(connection, row.model_version_id)
+    return ChampionRow(fleet, version, row.row_version, row.changed_ts_ms, row.announced, row.mirrored)
 
 
 def _expect(fleet: str, current: ChampionRow | None, expected: int) -> int:

@@ -82,20 +82,28 @@ def write_scores(
     source
         Where the actuals come from: "backtest", "live", ...
     """
+    with writing_under(engine, lease) as connection:
+        return put_scores(
+            connection, get_row(connection, find_id(connection, version)), frame, source, id_col
+        )
+
+
+def put_scores(
+    connection: Connection, row: VersionRow, frame: pd.DataFrame, source: str, id_col: str = "unique_id"
+) -> int:
+    """Write scores in the transaction of `connection`; see `write_scores`."""
     _check_columns(frame, [id_col, "metric"])
     models = [str(name) for name in frame.columns if name not in (id_col, "metric", "cutoff")]
-    with writing_under(engine, lease) as connection:
-        row = get_row(connection, find_id(connection, version))
-        order, where = _windows(connection, row, frame, id_col)
-        head: dict[str, Column] = {"model_version_id": row.id, "source": source}
-        return sum(
-            write_rows(
-                connection,
-                ForecastScore,
-                {**head, "model": name, **where, "value": _numbers(frame, name)[order]},
-            )
-            for name in models
+    order, where = _windows(connection, row, frame, id_col)
+    head: dict[str, Column] = {"model_version_id": row.id, "source": source}
+    return sum(
+        write_rows(
+            connection,
+            ForecastScore,
+            {**head, "model": name, **where, "value": _numbers(frame, name)[order]},
         )
+        for name in models
+    )
 
 
 def read_forecasts(engine: Engine, version: VersionRow | str, unique_id: object = None) -> pd.DataFrame:

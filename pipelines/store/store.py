@@ -9,14 +9,25 @@ from typing import TYPE_CHECKING, Any
 from forecast.models.freq import Freq, parse_freq
 from forecast.models.manifest import Chunk, Manifest
 from pipelines.errors import StoreError
-from pipelines.store import bundles, champions, forecasts, leases, observations, series, upgrade, versions
+from pipelines.store import (
+    bundles,
+    champions,
+    forecasts,
+    leases,
+    observations,
+    scores,
+    series,
+    upgrade,
+    versions,
+)
 from pipelines.store.address import DEFAULT_URL, mask, parse_url
 from pipelines.store.bundles import BundleRow, NewBundle
 from pipelines.store.champions import ChampionRow, PromotionRow
 from pipelines.store.engine import LOCK_TIMEOUT_S, make_engine
 from pipelines.store.leases import Grant, Lease
+from pipelines.store.queue import Queue
 from pipelines.store.upgrade import SchemaReport, SchemaState
-from pipelines.store.versions import VersionRow
+from pipelines.store.versions import NewVersion, VersionRow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,7 +51,7 @@ def open_store(url: str = DEFAULT_URL, lock_timeout_s: float = LOCK_TIMEOUT_S) -
     return Store(url, lock_timeout_s)
 
 
-class Store:
+class Store(Queue):
     """Every method is one transaction: kept whole, or not at all.
 
     Threads may share a store; a process that was forked must open its own. Methods raise `StoreError`,
@@ -129,23 +140,16 @@ class Store:
         state: str = "candidate",
         lease: Lease | None = None,
         metrics: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
     ) -> VersionRow:
         """Register a version and its chunks; of one that is known note anew its place, tracking and metrics.
 
-        `tracking` has ``mlflow_run_id`` and ``mlflow_version``, `metrics` those of the fleet by alias. Here
-        and below: with `lease` the commit is refused once another took the fleet over.
+        `tracking` has ``mlflow_run_id`` and ``mlflow_version``, `metrics` those of the fleet by alias,
+        `training` what a refit begins from, ``{"history": folder, "job": {...}}``. Here and below: with
+        `lease` the commit is refused once another took the fleet over.
         """
-        return versions.add_version(
-            self._engine,
-            fleet,
-            manifest,
-            artifact_uri,
-            parent_version,
-            tracking,
-            state,
-            _grant(lease),
-            metrics,
-        )
+        new = NewVersion(manifest, artifact_uri, parent_version, tracking, state, metrics, training)
+        return versions.add_version(self._engine, fleet, new, _grant(lease))
 
     def set_tracking(
         self, version: VersionRow | str, mlflow_run_id: str | None, mlflow_version: str | None
@@ -190,6 +194,14 @@ class Store:
         return champions.set_champion(
             self._engine, fleet, version, expected_row_version, _grant(lease), reason
         )
+
+    def champions(self) -> list[ChampionRow]:
+        """Return the champions of all fleets, by name."""
+        return champions.list_champions(self._engine)
+
+    def set_told(self, fleet: str, row_version: int, announced: bool = False, mirrored: bool = False) -> None:
+        """Note that the control topic, or MLflow, was told of the champion `row_version`."""
+        champions.set_told(self._engine, fleet, row_version, announced, mirrored)
 
     def promotions(self, fleet: str) -> list[PromotionRow]:
         """Return every change of the champion of a fleet, oldest first."""
@@ -282,6 +294,16 @@ class Store:
     def scores(self, version: VersionRow | str, unique_id: object = None) -> pd.DataFrame:
         """Return `unique_id, source, model, metric, cutoff, value`."""
         return forecasts.read_scores(self._engine, version, unique_id)
+
+    def write_live_scores(
+        self, version: VersionRow | str, frame: pd.DataFrame, fleet_frame: pd.DataFrame
+    ) -> int:
+        """Write scores of live ticks: as in `write_scores`, and ``model, metric, cutoff, value, n``."""
+        return scores.write_live_scores(self._engine, version, frame, fleet_frame)
+
+    def fleet_scores(self, fleet: str, source: str | None = None) -> pd.DataFrame:
+        """Return `ver, version, source, model, metric, cutoff, value, n` of a fleet."""
+        return scores.read_fleet_scores(self._engine, fleet, source)
 
     def trim_forecasts(
         self, fleet: str, keep_versions: int, keep: VersionRow | None = None, lease: Lease | None = None

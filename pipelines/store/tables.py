@@ -18,6 +18,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     Text,
@@ -41,6 +42,7 @@ Id = BigInteger().with_variant(Integer, "sqlite")
 VERSION_STATES: Final = ("candidate", "shadow", "champion", "retired", "rejected")
 EVENT_STATES: Final = ("new", "coalesced", "done", "ignored")
 JOB_STATES: Final = ("queued", "running", "done", "failed", "dead")
+STAGES: Final = ("gate", "parity", "shadow", "manual")
 
 
 class Base(DeclarativeBase):
@@ -51,6 +53,7 @@ class Base(DeclarativeBase):
         float: Float(53),
         dict[str, Any]: JSON,
         list[dict[str, Any]]: JSON,
+        bytes: LargeBinary,
     }
 
 
@@ -114,6 +117,8 @@ class ModelVersion(Base):
     """`[{"alias": ..., "spec": {...}}, ...]`"""
     metrics: Mapped[dict[str, Any] | None]
     """`{alias: {"mase_mean": ..., ...}}` of the fleet; stays when scores are trimmed."""
+    training: Mapped[dict[str, Any] | None]
+    """`{"history": folder, "job": {...}}`: what a refit begins from; a child has that of its parent."""
     mlflow_run_id: Mapped[str | None]
     mlflow_version: Mapped[str | None]
     created_ts_ms: Mapped[int | None]
@@ -147,6 +152,10 @@ class Champion(Base):
     row_version: Mapped[int]
     """Grows by one with every change; the word of compare-and-set."""
     changed_ts_ms: Mapped[int]
+    announced: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The last row version that the control topic was told of."""
+    mirrored: Mapped[int] = mapped_column(default=0, server_default="0")
+    """The last row version that MLflow was told of."""
 
 
 class Promotion(Base):
@@ -214,6 +223,23 @@ class ForecastScore(Base):
     value: Mapped[float | None]
 
 
+class FleetScore(Base):
+    """A metric over all series of a fleet in one window; kept when those of the series are trimmed."""
+
+    __tablename__ = "fleet_score"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012  # read by the base class
+
+    model_version_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    source: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    metric: Mapped[str] = mapped_column(primary_key=True)
+    cutoff: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    """As in `forecast_score`."""
+    value: Mapped[float | None]
+    n: Mapped[int]
+    """Series, or forecasts, that it is of."""
+
+
 class RetrainJob(Base):
     """A unit of the retraining queue: run at least once, committed once, by its fence."""
 
@@ -225,7 +251,16 @@ class RetrainJob(Base):
             "uq_retrain_job_queued", "job_key", unique=True,
             sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
         ),
-        Index("ix_retrain_job_due", "state", "run_after_ms"),
+        # And at most one that runs: two workers would refit the same series from the same champion.
+        Index(
+            "uq_retrain_job_running", "job_key", unique=True,
+            sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'"),
+        ),
+        # What waits, in the order of the claims: done jobs, of which there are more every day, are not in it.
+        Index(
+            "ix_retrain_job_due", "run_after_ms", "id",
+            sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
+        ),
     )  # fmt: skip
 
     id: Mapped[int] = mapped_column(Id, primary_key=True)
@@ -242,6 +277,9 @@ class RetrainJob(Base):
     created_ts_ms: Mapped[int]
     finished_ts_ms: Mapped[int | None]
     error: Mapped[str | None]
+    """Why the last attempt failed; null once done."""
+    note: Mapped[str | None]
+    """How it ended, for people."""
     model_version_id: Mapped[int | None] = mapped_column(ForeignKey(ModelVersion.id), index=True)
     """What it made."""
 
@@ -271,6 +309,43 @@ class DriftEvent(Base):
     recorded_ts_ms: Mapped[int]
     state: Mapped[str]
     job_id: Mapped[int | None] = mapped_column(ForeignKey(RetrainJob.id), index=True)
+
+
+class Judgement(Base):
+    """One test of a version against another, with its evidence; never changed."""
+
+    __tablename__ = "judgement"
+    __table_args__ = (
+        CheckConstraint(f"stage IN ({', '.join(map(repr, STAGES))})", name="stage"),
+        Index("ix_judgement_fleet", "fleet"),
+    )
+
+    id: Mapped[int] = mapped_column(Id, primary_key=True)
+    fleet: Mapped[str]
+    model_version_id: Mapped[int | None] = mapped_column(ForeignKey(ModelVersion.id), index=True)
+    """What was judged; null: a challenger that was not kept."""
+    against_id: Mapped[int | None] = mapped_column(ForeignKey(ModelVersion.id), index=True)
+    """What it was compared with, mostly the champion."""
+    job_id: Mapped[int | None] = mapped_column(ForeignKey(RetrainJob.id), index=True)
+    stage: Mapped[str]
+    passed: Mapped[bool]
+    evidence: Mapped[dict[str, Any]]
+    ts_ms: Mapped[int]
+
+
+class MonitorSnapshot(Base):
+    """What a monitor knows of one partition, written in the transaction of its events."""
+
+    __tablename__ = "monitor_snapshot"
+
+    group: Mapped[str] = mapped_column(primary_key=True)
+    topic: Mapped[str] = mapped_column(primary_key=True)
+    partition: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    epoch: Mapped[int]
+    """Grows by one with every write; the word of compare-and-set."""
+    positions: Mapped[dict[str, Any]]
+    data: Mapped[bytes]
+    updated_ts_ms: Mapped[int]
 
 
 class EdgeBundle(Base):

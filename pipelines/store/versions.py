@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, func, insert, select, update
+from sqlalchemy import Connection, Engine, Row, Select, func, insert, null, select, update
 
 from forecast.models.manifest import Chunk, Manifest
 from pipelines.errors import StoreError
 from pipelines.store.engine import now_ms, reading, serialize, writing
 from pipelines.store.leases import Grant, writing_under
+from pipelines.store.plain import plain
 from pipelines.store.tables import VERSION_STATES, Champion, ModelChunk, ModelVersion
 
 _TRACKING: Final = {"mlflow_run_id", "mlflow_version"}
@@ -47,6 +48,8 @@ class VersionRow:
     """By the clock of the trainer, from the manifest."""
     added_ts_ms: int
     """By the clock of the store."""
+    training: Mapping[str, Any] | None = None
+    """``{"history": folder, "job": {...}}``, for a child that of its parent; None where it was not noted."""
 
     @property
     def name(self) -> str:
@@ -54,18 +57,25 @@ class VersionRow:
         return f"{self.fleet}@{self.ver}"
 
 
-def add_version(
-    engine: Engine,
-    fleet: str,
-    manifest: Manifest,
-    artifact_uri: str,
-    parent_version: str | None = None,
-    tracking: Mapping[str, str | None] | None = None,
-    state: str = "candidate",
-    lease: Grant | None = None,
-    metrics: Mapping[str, Any] | None = None,
-) -> VersionRow:
-    """Register a version with its chunks; of one that is known note anew where it is, `tracking`, `metrics`.
+@dataclass(frozen=True, slots=True)
+class NewVersion:
+    """What is registered of a version."""
+
+    manifest: Manifest
+    artifact_uri: str
+    parent_version: str | None = None
+    """sha256; None: what the manifest says."""
+    tracking: Mapping[str, str | None] | None = None
+    """``mlflow_run_id`` and ``mlflow_version``."""
+    state: str = "candidate"
+    metrics: Mapping[str, Any] | None = None
+    """Of the fleet, by alias."""
+    training: Mapping[str, Any] | None = None
+    """``{"history": folder, "job": {...}}``; None: that of the parent."""
+
+
+def add_version(engine: Engine, fleet: str, new: NewVersion, lease: Grant | None = None) -> VersionRow:
+    """Register a version with its chunks; of one that is known note anew what may change.
 
     Raises
     ------
@@ -73,25 +83,32 @@ def add_version(
         The parent is not registered for this fleet, the state or a key of `tracking` is unknown, or
         `lease` was lost.
     """
-    parent = parent_version or manifest.parent_version
+    with writing_under(engine, lease) as connection:
+        return put_version(connection, fleet, new)
+
+
+def put_version(connection: Connection, fleet: str, new: NewVersion) -> VersionRow:
+    """Register a version in the transaction of `connection`; see `add_version`."""
+    manifest = new.manifest
+    parent = new.parent_version or manifest.parent_version
     if manifest.parent_version is not None and parent != manifest.parent_version:
         raise StoreError(f"the manifest's parent is {manifest.parent_version[:12]}, not {str(parent)[:12]}")
-    _check_state(state)
-    if state == CHAMPION:
+    _check_state(new.state)
+    if new.state == CHAMPION:
         raise StoreError("a version becomes champion by set_champion only")
-    with writing_under(engine, lease) as connection:
-        serialize(connection, f"fleet {fleet}")  # the next number is free until the commit
-        known = _by_version(connection, fleet, manifest.version)
-        if known is None:
-            parent_id = _parent_id(connection, fleet, parent)
-            known = _insert(connection, fleet, manifest, artifact_uri, parent_id, state)
-        # Whoever adds it has just written it there; the folder of old may be gone.
-        news: dict[str, Any] = {"artifact_uri": artifact_uri} | ({"metrics": metrics} if metrics else {})
-        connection.execute(update(ModelVersion).where(ModelVersion.id == known.id).values(news))
-        known = get_row(connection, known.id)
-        if tracking:
-            known = _track(connection, known.id, tracking)
-        return known
+    serialize(connection, f"fleet {fleet}")  # the next number is free until the commit
+    known = _by_version(connection, fleet, manifest.version)
+    if known is None:
+        known = _insert(connection, fleet, new, _parent(connection, fleet, parent))
+    # Whoever adds it has just written it there; the folder of old may be gone.
+    news: dict[str, Any] = {"artifact_uri": new.artifact_uri}
+    news |= {"metrics": plain(new.metrics, "metrics")} if new.metrics else {}
+    news |= {"training": plain(new.training, "training")} if new.training else {}
+    connection.execute(update(ModelVersion).where(ModelVersion.id == known.id).values(news))
+    known = get_row(connection, known.id)
+    if new.tracking:
+        known = _track(connection, known.id, new.tracking)
+    return known
 
 
 def set_tracking(engine: Engine, version: VersionRow | str, **tracking: str | None) -> VersionRow:
@@ -183,7 +200,7 @@ def _row(found: Row[Any]) -> VersionRow:
     return VersionRow(
         found.id, found.fleet, found.ver, found.version, found.parent_version, found.artifact_uri,
         found.state, found.freq, found.tz or None, found.n_series, tuple(found.models), found.metrics,
-        found.mlflow_run_id, found.mlflow_version, found.created_ts_ms, found.added_ts_ms,
+        found.mlflow_run_id, found.mlflow_version, found.created_ts_ms, found.added_ts_ms, found.training,
     )  # fmt: skip
 
 
@@ -220,35 +237,30 @@ def _by_version(connection: Connection, fleet: str, version: str) -> VersionRow 
     return None if found is None else _row(found)
 
 
-def _parent_id(connection: Connection, fleet: str, parent: str | None) -> int | None:
+def _parent(connection: Connection, fleet: str, parent: str | None) -> VersionRow | None:
     if parent is None:
         return None
     found = _by_version(connection, fleet, parent)
     if found is None:
         raise StoreError(f"the parent {parent[:12]} is not registered for fleet {fleet!r}; add it first")
-    return found.id
+    return found
 
 
-def _insert(
-    connection: Connection,
-    fleet: str,
-    manifest: Manifest,
-    artifact_uri: str,
-    parent_id: int | None,
-    state: str,
-) -> VersionRow:
+def _insert(connection: Connection, fleet: str, new: NewVersion, parent: VersionRow | None) -> VersionRow:
+    manifest = new.manifest
     last = connection.execute(select(func.max(ModelVersion.ver)).where(ModelVersion.fleet == fleet)).scalar()
     values = {
         "fleet": fleet,
         "ver": (last or 0) + 1,
         "version": manifest.version,
-        "parent_id": parent_id,
-        "artifact_uri": artifact_uri,
-        "state": state,
+        "parent_id": None if parent is None else parent.id,
+        "artifact_uri": new.artifact_uri,
+        "state": new.state,
         "freq": manifest.freq.text,
         "tz": manifest.freq.tz or "",
         "n_series": manifest.n_series,
         "models": [{"alias": model.alias, "spec": dict(model.spec)} for model in manifest.models],
+        "training": null() if parent is None or parent.training is None else parent.training,
         "created_ts_ms": manifest.created_ts_ms,
         "added_ts_ms": now_ms(connection),
     }

@@ -74,7 +74,14 @@ class Store(Protocol):
     def lease(self, fleet: str, owner: str, ttl_s: float) -> AbstractContextManager[Lease]: ...
 
     def add_version(
-        self, fleet: str, manifest: Manifest, artifact_uri: str, *, lease: Own, metrics: Mapping[str, Any]
+        self,
+        fleet: str,
+        manifest: Manifest,
+        artifact_uri: str,
+        *,
+        lease: Own,
+        metrics: Mapping[str, Any],
+        training: Mapping[str, Any],
     ) -> VersionRow: ...
 
     def champion(self, fleet: str) -> ChampionRow | None: ...
@@ -120,7 +127,12 @@ def register(work: Work, store: Store, lease: Lease) -> dict[str, Any]:
     """
     job, version = work.job, work.facts("version")
     metrics = work.facts("backtest")["models"]
-    row = store.add_version(job.fleet, build_manifest(work), version["folder"], lease=lease, metrics=metrics)
+    # What a refit begins from: the same job, on the same history and what came since.
+    training = {"history": work.facts("snapshot")["history"], "job": job.to_json()}
+    manifest = build_manifest(work)
+    row = store.add_version(
+        job.fleet, manifest, version["folder"], lease=lease, metrics=metrics, training=training
+    )
     rows = _write_rows(work, store, row, lease)
     store.trim_observations(job.fleet, _window(work), lease=lease)
     champion = _crown(work, store, row, lease)

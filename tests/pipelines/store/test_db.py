@@ -40,20 +40,20 @@ def run(monkeypatch, tmp_path, url):
 def test_up_check_down_up(run, url):
     assert run("check").exit_code == 1
     done = run("upgrade")
-    assert (done.exit_code, done.stdout.endswith(": no tables -> 0002\n")) == (0, True)
-    assert "is at 0002 already" in run("upgrade").stdout
-    assert (run("check").exit_code, "0002 is current" in run("check").stdout) == (0, True)
+    assert (done.exit_code, done.stdout.endswith(": no tables -> 0003\n")) == (0, True)
+    assert "is at 0003 already" in run("upgrade").stdout
+    assert (run("check").exit_code, "0003 is current" in run("check").stdout) == (0, True)
     assert run("downgrade", "base").exit_code == 0  # no rows, no question
-    assert json.loads(run("upgrade", "--json").stdout)["to"] == "0002"
+    assert json.loads(run("upgrade", "--json").stdout)["to"] == "0003"
     assert json.loads(run("check", "--json").stdout)["state"] == "current"
     with open_store(url) as store:
         store.add_version("a", manifest(), "m")
     refused = run("downgrade", "base")
     assert (refused.exit_code, "model_version" in refused.stderr) == (2, True)
     assert run("check").exit_code == 0
-    assert json.loads(run("downgrade", "base", "--yes", "--json").stdout)["from"] == "0002"
+    assert json.loads(run("downgrade", "base", "--yes", "--json").stdout)["from"] == "0003"
     absent = run("check")
-    assert (absent.exit_code, "2 behind 0002; run `forecast db upgrade`" in absent.stdout) == (1, True)
+    assert (absent.exit_code, "3 behind 0003; run `forecast db upgrade`" in absent.stdout) == (1, True)
 
 
 HOSTILE = [
@@ -86,7 +86,7 @@ def test_a_newer_store_is_told_apart(run, monkeypatch):
     monkeypatch.setattr(upgrade, "_known", lambda script: [])
     monkeypatch.setattr(upgrade, "_head", lambda script: "0000")
     done = run("check")
-    assert (done.exit_code, "0002 is newer than this program" in done.stdout) == (1, True)
+    assert (done.exit_code, "0003 is newer than this program" in done.stdout) == (1, True)
 
 
 def test_differences_are_listed(run, url):
@@ -102,8 +102,8 @@ def test_twelve_processes_upgrade_at_once(children, url, tmp_path, monkeypatch):
     at_work = [children.start("db", "upgrade", "--store", url, "--json") for _ in range(12)]
     assert [child.wait() for child in at_work] == [0] * 12, [child.said() for child in at_work]
     found = [json.loads(child.said()) for child in at_work]
-    assert sorted(str(one["from"]) for one in found) == ["0002"] * 11 + ["None"]
-    assert {one["to"] for one in found} == {"0002"}
+    assert sorted(str(one["from"]) for one in found) == ["0003"] * 11 + ["None"]
+    assert {one["to"] for one in found} == {"0003"}
     with open_store(url) as store:
         assert store.check().ok
 
@@ -156,11 +156,11 @@ def test_a_database_that_mlflow_uses_too(postgres, monkeypatch, tmp_path):
 
     before = theirs()
     with open_store(url) as store:
-        assert store.upgrade() == (None, "0002")
+        assert store.upgrade() == (None, "0003")
         assert store.check().ok
         store.add_version("a", manifest(), "m")
         subprocess.run(mlflow, check=True, capture_output=True, cwd=tmp_path)
-        assert store.downgrade("base") == ("0002", None)
+        assert store.downgrade("base") == ("0003", None)
     revision, columns = theirs()
     assert revision == before[0]
     assert [one for one in columns if not one[0].startswith("forecast_alembic")] == before[1]

@@ -10,23 +10,25 @@ import sys
 from pathlib import Path
 from zipfile import ZipFile
 
+import pandas as pd
 import pytest
 from sqlalchemy import create_engine, inspect, text
 
 from pipelines.errors import StoreError
-from pipelines.store import NewBundle, open_store, upgrade
+from pipelines.store import NewBundle, NewEvent, NewJudgement, NewSnapshot, open_store, upgrade
 from pipelines.store.engine import writing
 from pipelines.store.tables import Base
 from tests.pipelines.store.fleets import manifest, predictions
 from tests.pipelines.store.test_versions import at_once
 
 ROOT = Path(__file__).parents[3]
+SNAPSHOT = NewSnapshot("monitor", "forecasts", 0, 0, {"forecasts": 7}, b"bank")
 SECOND = '''
 """Adds a column."""
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision = "0003", "0002"
+revision, down_revision = "0004", "0003"
 
 
 def upgrade() -> None:
@@ -42,15 +44,6 @@ def downgrade() -> None:
 '''
 FAILS = SECOND.replace("def downgrade", '    op.execute("SELECT nonsense FROM nowhere")\n\n\ndef downgrade')
 
-# Tables that the store has no methods for yet.
-LATER = (
-    "INSERT INTO retrain_job (fleet, job_key, state, payload, run_after_ms, created_ts_ms)"
-    " VALUES ('a', 'a', 'queued', '{}', 0, 0)",
-    "INSERT INTO drift_event (dedup_key, fleet, version, model, detector, ts_ms, statistic, threshold,"
-    " recorded_ts_ms, state, job_id)"
-    " SELECT 'k', 'a', 'v', 'AutoAR', 'cusum', 0, 9, 8, 0, 'new', id FROM retrain_job",
-)
-
 
 @pytest.fixture
 def next_release(tmp_path, monkeypatch):
@@ -62,7 +55,7 @@ def next_release(tmp_path, monkeypatch):
         if source is None:
             monkeypatch.undo()
         else:
-            (folder / "versions" / "0003_note.py").write_text(source)
+            (folder / "versions" / "0004_note.py").write_text(source)
             monkeypatch.setattr(upgrade, "migrations_folder", lambda: folder)
 
     return install
@@ -81,24 +74,25 @@ def fill(store):
     bundle = NewBundle("a", store.take_bundle_number("a"), "AutoAR", "s", "b", 21, "size", 0.1, 9, None)
     store.add_bundle(row, bundle)
     store.write_observations("f", frame["unique_id"], frame["ds"], frame["AutoAR"], "h")
-    with writing(store._engine) as connection:
-        for statement in LATER:
-            connection.execute(text(statement))
+    store.record_events([NewEvent("a", "v", "a", "AutoAR", "mean", 0, 9.0, 8.0, "k")], snapshot=SNAPSHOT)
+    store.add_judgement("a", NewJudgement("gate", True, {"p": 0.01}, version=row, against=one))
+    windows = pd.DataFrame({"model": ["AutoAR"], "metric": ["mase"], "cutoff": [frame["ds"][0]]})
+    store.write_live_scores(row, scores, windows.assign(value=0.5, n=2))
     assert set(store.tables_with_rows()) == set(Base.metadata.tables)
 
 
 def test_upgrade_check_downgrade_upgrade_with_rows(url):
     with open_store(url) as store:
         assert store.schema_state() == "absent"
-        assert store.upgrade() == (None, "0002")
+        assert store.upgrade() == (None, "0003")
         assert store.check().ok
         fill(store)
-        assert store.upgrade() == ("0002", "0002")
+        assert store.upgrade() == ("0003", "0003")
         assert len(store.versions()) == 2
-        assert store.downgrade("base") == ("0002", None)
+        assert store.downgrade("base") == ("0003", None)
         assert store.schema_state() == "absent"
         assert store.tables_with_rows() == ()
-        assert store.upgrade() == (None, "0002")
+        assert store.upgrade() == (None, "0003")
         assert store.check().ok
         fill(store)
 
@@ -109,14 +103,14 @@ def test_an_older_schema_is_named_and_upgraded_with_its_rows(store, next_release
     next_release()
     assert store.schema_state() == "older"
     report = store.check()
-    assert (report.found, report.wanted, report.behind, report.ok) == ("0002", "0003", 1, False)
+    assert (report.found, report.wanted, report.behind, report.ok) == ("0003", "0004", 1, False)
     with pytest.raises(StoreError, match="forecast db upgrade"):
         store.require_current()
-    assert store.upgrade() == ("0002", "0003")
+    assert store.upgrade() == ("0003", "0004")
     store.require_current()
     assert store.versions() == before  # on SQLite the table was rebuilt, while others refer to it
     assert set(store.tables_with_rows()) == set(Base.metadata.tables)
-    assert store.downgrade("0002") == ("0003", "0002")
+    assert store.downgrade("0003") == ("0004", "0003")
     assert store.versions() == before
     next_release(None)
     assert store.check().ok
@@ -129,7 +123,7 @@ def test_a_newer_schema_is_left_alone(store, next_release):
     assert store.schema_state() == "newer"
     assert not store.check().ok
     for call in (store.require_current, store.upgrade, lambda: store.downgrade("base")):
-        with pytest.raises(StoreError, match="0003 is newer than this program"):
+        with pytest.raises(StoreError, match="0004 is newer than this program"):
             call()
     next_release()
     assert store.schema_state() == "current"
@@ -140,7 +134,7 @@ def test_a_revision_that_fails_changes_nothing(store, next_release):
     next_release(FAILS)
     with pytest.raises(StoreError, match="nowhere"):
         store.upgrade()
-    assert store.check().found == "0002"
+    assert store.check().found == "0003"
     columns = [column["name"] for column in inspect(store._engine).get_columns("model_version")]
     assert "note" not in columns
     next_release(None)
@@ -153,7 +147,7 @@ def test_several_may_upgrade_at_once(url):
             return store.upgrade()
 
     found = at_once(6, call)
-    assert sorted(found, key=str) == [("0002", "0002")] * 5 + [(None, "0002")]
+    assert sorted(found, key=str) == [("0003", "0003")] * 5 + [(None, "0003")]
     with open_store(url) as store:
         assert store.check().ok
 
@@ -237,16 +231,17 @@ def test_rows_of_foreign_make_are_refused(store):
         connection.execute(text("UPDATE model_version SET ver = 1"))
 
 
-def test_one_job_waits_for_each_key(store):
+def test_one_job_waits_and_one_runs_for_each_key(store):
     add = text(
         "INSERT INTO retrain_job (fleet, job_key, state, payload, run_after_ms, created_ts_ms) "
         "VALUES ('a', 'k', :state, '{}', 0, 0)"
     )
     with writing(store._engine) as connection:
-        for state in ("queued", "running", "running", "done"):
+        for state in ("queued", "running", "done", "done"):
             connection.execute(add, {"state": state})
-    with pytest.raises(StoreError), writing(store._engine) as connection:
-        connection.execute(add, {"state": "queued"})
+    for state in ("queued", "running"):
+        with pytest.raises(StoreError), writing(store._engine) as connection:
+            connection.execute(add, {"state": state})
 
 
 def test_a_database_of_sqlite_is_one_file_that_sqlite_reads(tmp_path):
@@ -294,4 +289,4 @@ def test_the_installed_wheel_upgrades_and_downgrades(unpacked, url, store, tmp_p
     package, folder, steps = json.loads(done.stdout)
     assert Path(package).parent == unpacked / "pipelines"
     assert Path(folder) == unpacked / "pipelines" / "_migrations"
-    assert steps == [["0002", "0002"], True, ["0002", None], [None, "0002"], True]
+    assert steps == [["0003", "0003"], True, ["0003", None], [None, "0003"], True]

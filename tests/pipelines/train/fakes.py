@@ -44,7 +44,7 @@ class FakeStore:
             raise StoreError(f"fleet {fleet!r} is being trained by {self.held_by!r}", retriable=True)
         return FakeLease(fleet, owner)
 
-    def add_version(self, fleet, manifest, artifact_uri, lease=None, metrics=None):
+    def add_version(self, fleet, manifest, artifact_uri, lease=None, metrics=None, training=None):
         key = f"{fleet}/{manifest.version}"
         self.rows["versions"].setdefault(key, len(self.rows["versions"]) + 1)
         self._save()

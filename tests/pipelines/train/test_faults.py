@@ -204,8 +204,8 @@ def test_a_store_of_another_schema_stops_before_any_work(state, room, new_url, j
             with writing(store._engine) as connection:
                 connection.exec_driver_sql("UPDATE forecast_alembic_version SET version_num = '9999'")
     if state == "older":
-        monkeypatch.setattr(upgrade, "_head", lambda script: "0003")
-        monkeypatch.setattr(upgrade, "_known", lambda script: ["0003", "0002"])
+        monkeypatch.setattr(upgrade, "_head", lambda script: "0004")
+        monkeypatch.setattr(upgrade, "_known", lambda script: ["0004", "0003"])
     done = call(*RESUME, "--store", url, "--no-track")
     assert done.exit_code == PERSON
     fix = "install the release that upgraded it" if state == "newer" else "run `forecast db upgrade`"
