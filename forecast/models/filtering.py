@@ -295,6 +295,11 @@ def advance(records: Records, panel: Panel) -> Records:
     InputError
         Other series, another grid, or data that do not follow directly.
     """
+    return advance_errors(records, panel)[0]
+
+
+def advance_errors(records: Records, panel: Panel) -> tuple[Records, F64, F64]:
+    """`advance`, with the (N,) one-step errors on the way and their variances; NaN at missing points."""
     _check_follows(records, panel)
     rec = recursions(records)
     m = _drive(records, panel)
@@ -307,8 +312,7 @@ def advance(records: Records, panel: Panel) -> Records:
     cov = dict(records.state_cov)
     skip = np.zeros(records.n_series, dtype=np.bool_)
     skip[list(cov)] = True
-    z, f = np.empty(len(u)), np.empty(len(u))
-    indptr = np.array(panel.indptr)
+    z, f, indptr = np.empty(len(u)), np.empty(len(u)), np.array(panel.indptr)
     advance_rows(
         0, records.n_series, rec.a, rec.b, rec.sizes, np.array(records.sigma2), levels, innov, skip,
         u, m, indptr, z, f,
@@ -316,12 +320,12 @@ def advance(records: Records, panel: Panel) -> Records:
     for i in np.flatnonzero(skip):
         at = slice(indptr[i], indptr[i + 1])
         state = state_of(records, rec, int(i))
-        move(equation(records, rec, int(i)), state, u[at], m[at])
+        _, z[at], f[at] = move(equation(records, rec, int(i)), state, u[at], m[at])
         cov.pop(int(i), None)
         _store(int(i), state, levels, innov, cov)
-    nobs = (records.nobs + panel.lengths).astype(np.int32)
-    tail = _tail(records, panel)
-    return replace(records, nobs=nobs, levels=levels, innovations=innov, state_cov=cov, exog_tail=tail)
+    nobs, tail = (records.nobs + panel.lengths).astype(np.int32), _tail(records, panel)
+    moved = replace(records, nobs=nobs, levels=levels, innovations=innov, state_cov=cov, exog_tail=tail)
+    return moved, z, f
 
 
 def state_of(records: Records, rec: Recursions, i: int) -> Start:

@@ -1,0 +1,225 @@
+"""Champion and challenger from the same origins: what each forecast, and what came true."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import NormalDist
+
+import numpy as np
+
+from forecast.models.assemble import take
+from forecast.models.certificate import certify
+from forecast.models.filtering import advance
+from forecast.models.forecasting import Forecasts, forecast
+from forecast.models.panel import Panel
+from forecast.models.records import Records
+from forecast.models.soundness import state_sizes
+from forecast.models.spec import Model
+from forecast.selection.backtest import cut
+from forecast.selection.challenge_windows import Windows, choose, last_change, windows_at
+from forecast.types import F64, I64, Bool, Status
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Where the origins of the series of a panel lie: `k` of them, `h` points apart, to the end of each."""
+
+    origins: I64
+    """(k, n) points before each origin, the earliest first."""
+    there: Bool
+    """(k, n) whether the origin lies after what the champion was fitted to."""
+    h: int
+    """Points of a path; no two paths of a series overlap."""
+
+
+@dataclass(slots=True, eq=False)
+class Scored:
+    """Errors of one forecaster: (k, n) by origin and series, NaN where there are none."""
+
+    loss: F64
+    """Mean absolute error over the path, in units of the champion's one-step standard deviation."""
+    interval: F64
+    """Interval score (Gneiting and Raftery 2007, eq. 43), in the same units."""
+    inside: F64
+    count: F64
+
+
+@dataclass(slots=True, eq=False)
+class Rounds:
+    """What the origins showed."""
+
+    champion: Scored
+    challenger: Scored
+    window: I64
+    """(k, n) candidate that was chosen at each origin, -1 where there was none."""
+    final: Windows
+    """Candidates at the end of the series."""
+    chosen: I64
+    """(n,) candidate to fit to all data."""
+    unsound: dict[int, str] = field(default_factory=dict)
+    """Series whose challenger could not forecast from some origin, and why."""
+
+
+def play(
+    panel: Panel,
+    champion: Records,
+    z: F64,
+    after: I64,
+    model: Model,
+    plan: Plan,
+    sizes: Sequence[int],
+    level: float,
+    jobs: int,
+    tell: Callable[[int, int], None],
+) -> Rounds:
+    """Forecast from every origin with the champion, moved on, and with a challenger fitted to its past.
+
+    Parameters
+    ----------
+    champion
+        Records of the series of `panel`, which end at points `after` (n,).
+    z
+        (N,) standardised innovations of the champion, NaN before `after`.
+    sizes
+        Points of the windows that are tried beside all of the past and what came since a change.
+    """
+    k, n = plan.origins.shape
+    labels = 2 + len(sizes)
+    losses = np.full((k, labels, n), np.nan)
+    found = np.full((k, n), -1, dtype=np.int64)
+    rounds = Rounds(_empty(k, n), _empty(k, n), np.full((k, n), -1, dtype=np.int64),
+                    windows_at(panel.lengths, _changes(panel, z, after, panel.lengths), sizes),
+                    np.zeros(n, dtype=np.int64))  # fmt: skip
+    at, scale = after.copy(), np.full(n, np.nan)
+    everyone = np.arange(n)
+    for r in range(k):
+        active = np.flatnonzero(plan.there[r])
+        origin = plan.origins[r]
+        goal = np.where(plan.there[r], origin, at)
+        champion, at = advance(champion, cut(panel, everyone, at, goal)), goal
+        ahead = _ahead(take(champion, active), panel, active, origin[active], plan.h, level, jobs)
+        scale[active] = np.where(np.isnan(scale[active]), _unit(ahead), scale[active])
+        truth = panel.values[_points(panel, active, origin[active], plan.h)]
+        _put(rounds.champion, r, active, ahead, truth, scale[active], level)
+        found[r, active] = _changes(panel, z, after, origin)[active]
+        windows = windows_at(origin, found[r], sizes)
+        pick = choose(losses[:r], windows.there, found[r], found[:r])
+        scores = _try(panel, model, windows, active, origin, plan.h, level, jobs, truth, scale)
+        for j, scored in enumerate(scores):
+            losses[r, j] = scored.loss[0]
+        # A candidate that cannot be fitted here gives way to the next best, and in the end to all data.
+        pick = np.where(np.isnan(losses[r, pick, everyone]), 0, pick)
+        rounds.window[r, active] = pick[active]
+        _take(rounds.challenger, r, scores, pick, active)
+        blind = active[np.isnan(losses[r, pick[active], active]) & ~np.isnan(rounds.champion.loss[r, active])]
+        for i in blind.tolist():
+            rounds.unsound.setdefault(
+                i, f"no challenger could be fitted to its first {int(origin[i])} points"
+            )
+        tell(r + 1, k + 1)
+    rounds.chosen = choose(losses, rounds.final.there, rounds.final.since, found)
+    return rounds
+
+
+def sound(records: Records) -> tuple[Bool, dict[int, str]]:
+    """(n,) which records can be published, and why the others cannot."""
+    passed = certify(records.phi, records.p, records.seasonal_phi, records.P, records.season_length).passed
+    sizes, _ = state_sizes(records)
+    needed = np.arange(records.levels.shape[1]) < sizes[:, None]
+    finite = np.isfinite(np.where(needed, records.levels, 0.0)).all(axis=1) & np.isfinite(records.sigma2)
+    finite &= np.isfinite(records.phi).all(axis=1) & np.isfinite(records.const)
+    fitted = records.status <= Status.GUARDED
+    reasons: dict[int, str] = {}
+    for i in np.flatnonzero(~(passed & finite & fitted)).tolist():
+        status = Status(int(records.status[i]))
+        if not fitted[i]:
+            told = records.messages.get(i, "")
+            reasons[i] = f"the challenger is no model ({status.name.lower()}{': ' if told else ''}{told})"
+        elif not finite[i]:
+            reasons[i] = "the challenger is not finite"
+        else:
+            reasons[i] = (
+                f"the challenger is not stationary: margin {records.margin[i]:.3g}, "
+                f"largest pole {records.max_pole[i]:.6g}"
+            )
+    return passed & finite & fitted, reasons
+
+
+def _changes(panel: Panel, z: F64, after: I64, ends: I64) -> I64:
+    """(n,) points at which the changes began that are seen at the points `ends`, -1 where none is."""
+    out = np.full(panel.n_series, -1, dtype=np.int64)
+    for i in range(panel.n_series):
+        if ends[i] > after[i]:
+            began = last_change(z[panel.indptr[i] + after[i] : panel.indptr[i] + ends[i]])
+            out[i] = after[i] + began if began >= 0 else -1
+    return out
+
+
+def _try(
+    panel: Panel, model: Model, windows: Windows, active: I64, origin: I64, h: int, level: float, jobs: int,
+    truth: F64, scale: F64,
+) -> list[Scored]:  # fmt: skip
+    """Fit every candidate to the past of the active series, and score it."""
+    out = []
+    where = np.full(panel.n_series, -1, dtype=np.int64)
+    where[active] = np.arange(len(active))
+    for first, there in zip(windows.first, windows.there, strict=True):
+        scored = _empty(1, panel.n_series)
+        rows = active[there[active]]
+        if len(rows):
+            records = model.fit(cut(panel, rows, first[rows], origin[rows]), jobs)
+            fine, _ = sound(records)
+            kept = rows[fine]
+            if len(kept):
+                ahead = _ahead(take(records, np.flatnonzero(fine)), panel, kept, origin[kept], h, level, jobs)
+                _put(scored, 0, kept, ahead, truth[where[kept]], scale[kept], level)
+        out.append(scored)
+    return out
+
+
+def _take(to: Scored, r: int, scores: Sequence[Scored], pick: I64, active: I64) -> None:
+    for name in ("loss", "interval", "inside", "count"):
+        table = np.stack([getattr(scored, name)[0] for scored in scores])
+        getattr(to, name)[r, active] = table[pick[active], active]
+
+
+def _ahead(
+    records: Records, panel: Panel, rows: I64, origin: I64, h: int, level: float, jobs: int
+) -> Forecasts:
+    points = _points(panel, rows, origin, h)
+    exog = {name: column[points] for name, column in panel.exog.items()} or None
+    return forecast(records, h, (level,), exog, jobs)
+
+
+def _points(panel: Panel, rows: I64, origin: I64, h: int) -> I64:
+    points: I64 = (panel.indptr[rows] + origin)[:, None] + np.arange(h)
+    return points
+
+
+def _unit(ahead: Forecasts) -> F64:
+    """(m,) one-step standard deviation that the champion says, in units of y; 1 where it says none."""
+    sd = (ahead.hi[:, 0, 0] - ahead.lo[:, 0, 0]) / (2.0 * NormalDist().inv_cdf(0.5 + ahead.levels[0] / 200.0))
+    return np.where(np.isfinite(sd) & (sd > 0), sd, 1.0)
+
+
+def _empty(k: int, n: int) -> Scored:
+    return Scored(np.full((k, n), np.nan), np.full((k, n), np.nan), np.zeros((k, n)), np.zeros((k, n)))
+
+
+def _put(to: Scored, r: int, rows: I64, ahead: Forecasts, truth: F64, scale: F64, level: float) -> None:
+    lo, hi = ahead.lo[:, 0], ahead.hi[:, 0]
+    seen = ~np.isnan(truth)
+    count = seen.sum(axis=1).astype(np.float64)
+    usable = (count > 0) & np.isfinite(ahead.mean).all(axis=1) & np.isfinite(hi - lo).all(axis=1)
+    per = np.where(usable, count, np.nan) * scale
+    with np.errstate(over="ignore", invalid="ignore"):
+        error = np.where(seen, np.abs(truth - ahead.mean), 0.0).sum(axis=1) / per
+        outside = np.maximum(lo - truth, 0.0) + np.maximum(truth - hi, 0.0)
+        width = (hi - lo) + 2.0 / (1.0 - level / 100.0) * outside
+        interval = np.where(seen, width, 0.0).sum(axis=1) / per
+    to.loss[r, rows] = np.where(np.isfinite(error), error, np.nan)
+    to.interval[r, rows] = np.where(np.isfinite(interval), interval, np.nan)
+    hits = (seen & (lo <= truth) & (truth <= hi)).sum(axis=1)
+    to.inside[r, rows] = np.where(usable, hits, 0.0)
+    to.count[r, rows] = np.where(usable, count, 0.0)
