@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+import time
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from forecast.errors import InputError, nearest
 from pipelines.cli import options
+from pipelines.cli.compare_plot import draw
+from pipelines.cli.compare_table import against_reference, in_order, side_by_side
 from pipelines.cli.show import records, show_frame, show_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
+
+    from pipelines.tracking import RunScores, Scored, Tracker
+    from pipelines.tracking.compare import Comparison
 
 # Shown when no --metric is given: how good, how well calibrated, against the baseline, how many failed.
 SHOWN = (
@@ -41,7 +48,26 @@ SHOWN = (
 )
 @click.option("--candidates", is_flag=True, help="The candidates that were tried, in place of the jobs.")
 @click.option("--experiment", help="By default forecast/FLEET.")
-@click.option("--plot", type=click.Path(dir_okay=False), help="Draw the first metric as bars in this PNG.")
+@click.option(
+    "--against",
+    metavar="JOB_ID",
+    help="Compare each run with this one, series by series; `champion`: with the champion's. By default the "
+    "champion's where it is shown, else the first that is shown.",
+)
+@click.option("--by", "score", help="Score of a series that runs are compared by.  [default: mase]")
+@click.option(
+    "--most-mb",
+    type=click.FloatRange(0.001, 100_000),
+    default=256.0,
+    show_default=True,
+    help="Fetch no larger table of a run's series.",
+)
+@click.option("--no-test", is_flag=True, help="The runs alone: fetch no tables, compare nothing.")
+@click.option(
+    "--plot",
+    type=click.Path(dir_okay=False),
+    help="Draw the first metric, and the differences from the reference, in this PNG.",
+)
 @click.option("--timeout", type=float, help="Seconds that MLflow may take; by default as the settings say.")
 @options.as_json
 def command(
@@ -54,100 +80,156 @@ def command(
     last: int,
     candidates: bool,
     experiment: str | None,
+    against: str | None,
+    score: str | None,
+    most_mb: float,
+    no_test: bool,
     plot: str | None,
     timeout: float | None,
     as_json: bool,
 ) -> None:
-    """Show runs of fleets side by side: the params that differ, and the fleet metrics."""
+    """Show runs of fleets side by side, and which are better than the reference beyond luck.
+
+    Runs are compared by the score of each series that both have: mean difference with a 95% interval,
+    Wilcoxon's signed-rank test, corrected by Holm for the number of runs. Runs on other data are not tested.
+    """
     from pipelines.tracking import METRICS
 
     for name in (*metric, *([sort] if sort else [])):
         if name not in METRICS:
             raise InputError(f"there is no fleet metric {name!r}{nearest(name, METRICS)}")
+    if no_test and (against or score):
+        raise InputError("--no-test compares nothing: leave out --against and --by")
+    score = score_of(score, metric)
     ask = {"last": last, "candidates": candidates, "experiment": experiment}
-    frame = in_order(_read(fleets, config, tracking, timeout, ask), sort, reverse)
+    asked = None if no_test else {"score": score, "against": against, "limit_bytes": int(most_mb * 1e6)}
+    with _mlflow(config, tracking, timeout) as mlflow:
+        frame = in_order(_runs(mlflow, fleets, ask), sort, reverse)
+        found = {} if asked is None else _compared(mlflow, frame, experiment, asked)
     chosen = [name for name in metric or SHOWN if name in frame]
     if plot and len(frame):
-        draw(frame, chosen[0] if chosen else "", plot)
+        draw(frame, chosen[0] if chosen else "", plot, score, found)
     if as_json:
-        show_json(records(frame))
+        show_json(_rows(frame, found))
     elif frame.empty:
         click.echo(f"no runs of {', '.join(fleets)}")
     else:
         show_frame(side_by_side(frame, chosen), f"{', '.join(fleets)}: {len(frame)} runs")
+        _show(frame, found, score)
 
 
-def _read(
-    fleets: Sequence[str],
-    config: str | None,
-    tracking: str | None,
-    timeout: float | None,
-    ask: dict[str, Any],
-) -> dict[str, pd.DataFrame]:
-    """Return the runs of each fleet; MLflow is started once for all."""
-    from pipelines.settings import load_settings
-    from pipelines.tracking import Tracker, runs
-
-    settings = load_settings(config, tracking_uri=tracking, tracking_timeout_s=timeout)
-    uri, seconds = settings.tracking_uri, settings.tracking_timeout_s
-    with closing(Tracker(uri)) as tracker:
-        return {fleet: runs(uri, fleet, timeout_s=seconds, tracker=tracker, **ask) for fleet in fleets}
-
-
-def in_order(tables: Mapping[str, pd.DataFrame], sort: str | None, reverse: bool) -> pd.DataFrame:
-    """Return the runs of all fleets, with a column ``fleet``: by a metric, or the newest first.
-
-    Runs without the metric come last either way.
-    """
-    import pandas as pd
-
-    named = [table.assign(fleet=fleet) for fleet, table in tables.items()]
-    frame = pd.concat([table for table in named if len(table)] or named[:1], ignore_index=True)
-    params = [name for name in map(str, frame) if name.startswith("params.")]
-    frame[params] = frame[params].fillna("")  # of another fleet
-    frame = frame[["fleet", *(name for name in frame if name != "fleet")]]
-    if sort is not None and sort in frame:
-        return frame.sort_values(sort, ascending=not reverse, kind="stable", ignore_index=True)
-    return frame.sort_values("started", ascending=reverse, kind="stable", ignore_index=True)
-
-
-def side_by_side(frame: pd.DataFrame, metrics: list[str]) -> pd.DataFrame:
-    """Return what tells runs apart: names, times, params that differ, the metrics asked for."""
-    named = ["fleet"] if len(frame["fleet"].unique()) > 1 else []
-    named += ["job_id", "candidate"] if frame["candidate"].any() else ["job_id"]
-    differing = [c for c in map(str, frame) if c.startswith("params.") and len(frame[c].unique()) > 1]
-    table = frame[[*named, "started", *differing, *metrics]].copy()
-    table["started"] = table["started"].dt.strftime("%Y-%m-%d %H:%M")
-    return table.rename(columns=lambda name: name.removeprefix("params."))
-
-
-def draw(frame: pd.DataFrame, metric: str, path: str) -> None:
-    """Write a PNG with one bar a run, the first at the top.
+def score_of(score: str | None, metrics: Sequence[str]) -> str:
+    """Return the score to compare by: as asked, or that of the first metric that is of one.
 
     Raises
     ------
     InputError
-        No run has the metric, the name does not end in .png, or matplotlib is not installed.
+        There is no such score.
     """
-    from importlib.util import find_spec
+    from pipelines.tracking import SCORES
 
-    if not path.lower().endswith(".png"):
-        raise InputError(f"--plot must name a .png file, got {path!r}")
-    if metric not in frame:
-        raise InputError("none of these runs has the metric to draw; name one with --metric")
-    if find_spec("matplotlib") is None:
-        raise InputError("--plot needs matplotlib: pip install 'forecast-platform[plot]'")
-    from matplotlib.figure import Figure
+    if score is None:
+        named = [name.partition("_")[0] for name in metrics]
+        return next((name for name in named if name in SCORES), "mase")
+    if score not in SCORES:
+        raise InputError(f"there is no score {score!r} of a series{nearest(score, SCORES)}")
+    return score
 
-    from pipelines.tracking import METRICS
 
-    upwards = frame[::-1]
-    names = upwards["candidate"].where(upwards["candidate"] != "", upwards["job_id"])
-    if len(frame["fleet"].unique()) > 1:
-        names = upwards["fleet"] + " " + names
-    figure = Figure(figsize=(8, 1.2 + 0.3 * len(frame)), layout="constrained")
-    axes = figure.subplots()
-    axes.barh(range(len(frame)), upwards[metric], color="#4c72b0")
-    axes.set_yticks(range(len(frame)), labels=list(names))
-    axes.set_xlabel(f"{metric} ({METRICS[metric].unit})")
-    figure.savefig(path, dpi=120)
+@dataclass(frozen=True)
+class _Mlflow:
+    """MLflow, started once for all that is asked of it."""
+
+    uri: str
+    tracker: Tracker
+    ends: float
+    """Seconds of `time.monotonic`: one deadline for everything."""
+
+    def left_s(self) -> float:
+        return max(0.1, self.ends - time.monotonic())
+
+
+@contextmanager
+def _mlflow(config: str | None, tracking: str | None, timeout: float | None) -> Iterator[_Mlflow]:
+    from pipelines.settings import load_settings
+    from pipelines.tracking import Tracker
+
+    settings = load_settings(config, tracking_uri=tracking, tracking_timeout_s=timeout)
+    with closing(Tracker(settings.tracking_uri)) as tracker:
+        yield _Mlflow(settings.tracking_uri, tracker, time.monotonic() + settings.tracking_timeout_s)
+
+
+def _runs(mlflow: _Mlflow, fleets: Sequence[str], ask: dict[str, Any]) -> dict[str, pd.DataFrame]:
+    """Return the runs of each fleet."""
+    from pipelines.tracking import runs
+
+    return {
+        fleet: runs(mlflow.uri, fleet, timeout_s=mlflow.left_s(), tracker=mlflow.tracker, **ask)
+        for fleet in fleets
+    }
+
+
+def _compared(
+    mlflow: _Mlflow, frame: pd.DataFrame, experiment: str | None, asked: dict[str, Any]
+) -> dict[str, Comparison]:
+    """Return the comparison of each run, by run id; a fleet of one run has none."""
+    from pipelines.errors import TrackingError
+    from pipelines.tracking import scores
+    from pipelines.tracking.compare import compare
+
+    found: dict[str, Comparison] = {}
+    jobs: set[str] = set()
+    against = asked["against"]
+    for fleet, runs in frame.groupby("fleet", sort=False):
+        ids = [str(run_id) for run_id in runs["run_id"]]
+        if len(ids) < 2 and against is None:
+            continue
+        try:
+            scored = scores(
+                mlflow.uri, str(fleet), ids, experiment=experiment, timeout_s=mlflow.left_s(),
+                tracker=mlflow.tracker, **asked,
+            )  # fmt: skip
+        except TrackingError as error:
+            told = f"{error}; --no-test shows the runs without comparing them"
+            raise TrackingError(told, retriable=error.retriable) from error
+        jobs |= {run.job_id for run in scored.runs.values()}
+        reference = reference_of(scored, ids, against)
+        if reference is not None and (against or reference.scores is not None):
+            found |= {each.run_id: each for each in compare([scored.runs[i] for i in ids], reference)}
+        elif reference is not None:
+            click.echo(f"{fleet}: the runs are not compared: {reference.why}", err=True)
+    if against is not None and len(frame) and not found:
+        raise InputError(f"there is no run of the job {against!r}{nearest(against, sorted(jobs))}")
+    return found
+
+
+def reference_of(scored: Scored, shown: Sequence[str], against: str | None) -> RunScores | None:
+    """Return the run that all are compared with: the one asked for, the champion's, or the first with scores.
+
+    None where the fleet has no run of the job that is asked for.
+    """
+    if against is not None:
+        return None if scored.against is None else scored.runs[scored.against]
+    runs = [scored.runs[run_id] for run_id in shown]
+    usable = [run for run in runs if run.scores is not None]
+    champions = [run for run in usable if run.job == scored.champion]
+    # Of a job's candidates the one that it is for: most are baselines.
+    return max(champions or usable or runs, key=lambda run: run.main, default=None)
+
+
+def _rows(frame: pd.DataFrame, found: Mapping[str, Comparison]) -> list[dict[str, Any]]:
+    """Return the runs as JSON values, each with its comparison; null where there is none."""
+    return [
+        {**row, "comparison": found[row["run_id"]].to_dict() if row["run_id"] in found else None}
+        for row in records(frame)
+    ]
+
+
+def _show(frame: pd.DataFrame, found: Mapping[str, Comparison], score: str) -> None:
+    for fleet, runs in frame.groupby("fleet", sort=False):
+        some = {run_id: found[run_id] for run_id in runs["run_id"] if run_id in found}
+        if some:
+            first = next(iter(some.values()))
+            against = f"{first.against_model} of {first.against}"
+            title = f"{fleet}: {score} of each series against {against} (below zero is better)"
+            show_frame(against_reference(runs, some), title)

@@ -8,18 +8,23 @@ from __future__ import annotations
 from pipelines.tracking.bundle import BundleSummary, log_bundle
 from pipelines.tracking.log import Logged, log_job
 from pipelines.tracking.runs import runs
+from pipelines.tracking.scores import SCORES, RunScores, Scored, scores
 from pipelines.tracking.summary import METRICS, Candidate, JobSummary, Metric
 from pipelines.tracking.tracker import Tracker
 
 __all__ = [
     "METRICS",
+    "SCORES",
     "BundleSummary",
     "Candidate",
     "JobSummary",
     "Logged",
     "Metric",
+    "RunScores",
+    "Scored",
     "Tracker",
     "log_bundle",
     "log_job",
     "runs",
+    "scores",
 ]

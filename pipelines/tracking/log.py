@@ -55,6 +55,7 @@ def log_job(
         model_folder=os.path.abspath(summary.model_folder),
         per_series=os.path.abspath(summary.per_series),
         report=None if summary.report is None else os.path.abspath(summary.report),
+        scores=None if summary.scores is None else os.path.abspath(summary.scores),
     )
     request = {
         "do": "log",

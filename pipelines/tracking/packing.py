@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.tracking.summary import JobSummary
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # MLflow keeps 36 characters of a digest; these many of a sha256 still name it.
 _DIGEST_CHARACTERS = 36
+
+# Beside the report of the fits: a row a series and candidate, baselines too, with nothing but scores.
+SCORES: Final = "scores.parquet"
 
 # Of the intervals that the logged model gives when it is not told.
 LEVELS = (80.0, 95.0)
@@ -44,6 +47,8 @@ def pack(summary: JobSummary, folder: str) -> None:
     """Put everything that is uploaded into `folder`, as it will lie in the run."""
     root = Path(folder)
     _copy(summary.per_series, root / "series")
+    if summary.scores is not None:
+        shutil.copy(summary.scores, root / "series" / SCORES)
     if summary.report is not None:
         _copy(summary.report, root / "report")
     (root / "summary.json").write_text(summary.to_json(), encoding="utf-8")

@@ -26,6 +26,9 @@ KIND: Final = "forecast.kind"
 FLEET: Final = "forecast.fleet"
 VERSION: Final = "forecast.version"
 CANDIDATE: Final = "forecast.candidate"
+MODEL: Final = "forecast.model"
+"""Of a job: the candidate whose metrics the job's are."""
+
 LOGGED: Final = "forecast.logged"
 """Set, to "complete", when nothing is missing."""
 
@@ -119,6 +122,8 @@ def _job_run(client: MlflowClient, experiment_id: str, summary: JobSummary) -> R
     if found:
         return found[0]
     tags = _tags(summary, "job") | {VERSION: summary.version, "mlflow.source.name": "forecast train"}
+    if summary.candidates:
+        tags[MODEL] = summary.candidates[0].name
     run: Run = client.create_run(experiment_id, tags=tags, run_name=summary.job_id)
     return run
 
@@ -231,10 +236,13 @@ def runs(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
     if experiment is None:
         return {"rows": [], "fleets": _fleets(client)}
     _active(tracking_uri, request["experiment"], experiment)
-    kind = "candidate" if request["candidates"] else "job"
+    # MLflow knows no "or": jobs are trainings and retrains, whatever is no candidate and no bundle.
+    kinds = f"tags.`{KIND}` != 'candidate' and tags.`{KIND}` != 'bundle'"
+    if request["candidates"]:
+        kinds = f"tags.`{KIND}` = 'candidate'"
     found: Iterable[Run] = client.search_runs(
         [experiment.experiment_id],
-        f"tags.`{KIND}` = '{kind}' and tags.`{FLEET}` = '{request['fleet']}'",
+        f"{kinds} and tags.`{FLEET}` = '{request['fleet']}'",
         max_results=request["last"],
         order_by=["attributes.start_time DESC"],
     )
@@ -253,6 +261,7 @@ def _row(run: Run) -> dict[str, Any]:
     return {
         "job_id": tags.get(JOB_ID, run.info.run_name or ""),
         "candidate": tags.get(CANDIDATE, ""),
+        "kind": tags.get(KIND, ""),
         "run_id": run.info.run_id,
         "started_ms": run.info.start_time,
         "status": run.info.status,

@@ -34,14 +34,14 @@ def runs(
     last
         At most so many rows, up to 1000.
     candidates
-        The nested runs, one a candidate, in place of the jobs.
+        The nested runs, one a candidate, in place of the jobs (trainings and retrains).
     tracker
         One that was started before, with the same URI, to save the start; it stays open.
 
     Returns
     -------
     DataFrame
-        ``job_id, candidate, run_id, started, status, version``, a column ``params.NAME`` for each param
+        ``job_id, candidate, kind, run_id, started, status, version``, a column ``params.NAME`` for each param
         seen, and one for each of `METRICS` that some run has. Empty while nothing was logged.
 
     Raises
@@ -72,7 +72,7 @@ def runs(
 def _frame(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
-    fixed = ["job_id", "candidate", "run_id", "started", "status", "version"]
+    fixed = ["job_id", "candidate", "kind", "run_id", "started", "status", "version"]
     params = sorted({name for row in rows for name in row["params"]})
     metrics = [name for name in METRICS if any(name in row["metrics"] for row in rows)]
     plain = [

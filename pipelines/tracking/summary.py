@@ -101,7 +101,7 @@ class JobSummary:
     params
         Settings of the job: few, the same names every night.
     candidates
-        Configurations tried; each becomes a nested run.
+        Configurations tried; each becomes a nested run. The first is what the job is for: `metrics` are its.
     metrics
         By name, of `METRICS`. A value that is not finite is unknown and left out.
     version
@@ -109,7 +109,7 @@ class JobSummary:
     model_folder
         Folder of the model version, as `Fitted.save` writes it.
     per_series
-        Parquet file, one row a series and candidate.
+        Parquet file, one row a series and fitted model; id and ``model`` are columns of it.
     dataset
         ``source, n_series, n_rows, digest, freq`` of the training data; a password in the source is dropped.
     horizon
@@ -121,6 +121,9 @@ class JobSummary:
         Whether the store says, now, that this version is the champion of its fleet.
     report
         A file to keep with the run.
+    scores
+        Parquet file, one row a series and candidate: id, ``model`` and a column a score. What
+        `forecast compare` tests runs by; without it by `per_series`, where baselines are missing.
     """
 
     job_id: str
@@ -136,6 +139,7 @@ class JobSummary:
     input_example: Mapping[str, list[Any]] = field(default_factory=dict)
     champion: bool = False
     report: str | None = None
+    scores: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("job_id", "fleet"):

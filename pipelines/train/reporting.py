@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 REPORT: Final = "report.parquet"
+SCORES: Final = "scores.parquet"
 SUMMARY: Final = "summary.json"
 
 
 def report(work: Work) -> dict[str, Any]:
-    """Write ``report.parquet`` (a row a series and model, with its scores) and ``summary.json``."""
+    """Write ``report.parquet`` (a row a series and model, with its scores) and ``summary.json``.
+
+    ``scores.parquet`` has the scores of the baselines too, where there was a backtest.
+    """
     write_parquet(work.file(REPORT), _tables(work))
+    scored = _scored_parts(work)
+    if scored:
+        write_parquet(work.file(SCORES), _scores(work, scored))
     write_json(work.file(SUMMARY), summary(work))
     return {"file": str(work.file(REPORT)), "summary": str(work.file(SUMMARY))}
 
@@ -61,14 +68,24 @@ def _tables(work: Work) -> Iterator[pa.Table]:
     return work.each_part("report", part)
 
 
-def _full_scores(work: Work) -> Path:
-    """Return the scores of a part that has some; the first where none has."""
+def _scored_parts(work: Work) -> list[int]:
+    """Return the partitions in which a series has scores."""
     import pyarrow.parquet as pq
 
-    for k in range(work.n_parts):
-        if pq.read_metadata(scores_file(work, k)).num_rows:
-            return scores_file(work, k)
-    return scores_file(work, 0)
+    if not work.job.windows:
+        return []
+    return [k for k in range(work.n_parts) if pq.read_metadata(scores_file(work, k)).num_rows]
+
+
+def _scores(work: Work, parts: list[int]) -> Iterator[pa.Table]:
+    import pyarrow.parquet as pq
+
+    return (pq.read_table(scores_file(work, k)) for k in parts)
+
+
+def _full_scores(work: Work) -> Path:
+    """Return the scores of a part that has some; the first where none has."""
+    return scores_file(work, next(iter(_scored_parts(work)), 0))
 
 
 def _joined(table: pa.Table, scores: pa.Table, id_col: str) -> pa.Table:

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pipelines.errors import TrackingError
-from pipelines.train.reporting import REPORT, SUMMARY
+from pipelines.train.reporting import REPORT, SCORES, SUMMARY
 from pipelines.train.work import Work
 
 if TYPE_CHECKING:
@@ -99,6 +99,8 @@ def job_summary(work: Work, store: Store) -> JobSummary:
         input_example=_example(work),
         champion=champion is not None and champion.version.version == version["version"],
         report=str(work.file(SUMMARY)),
+        # A job that was begun before there were such files has none.
+        scores=str(work.file(SCORES)) if work.file(SCORES).exists() else None,
     )  # fmt: skip
 
 
