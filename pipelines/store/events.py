@@ -73,6 +73,7 @@ def record_events(
     job_key: str | None = None,
     run_after_s: float = 0.0,
     snapshot: NewSnapshot | None = None,
+    ignored: Iterable[NewEvent] = (),
 ) -> Recorded:
     """Record events, the jobs that they ask for and the monitor's snapshot: all, or nothing.
 
@@ -86,6 +87,8 @@ def record_events(
         Of the one fleet that the events are of; None: each fleet's own.
     run_after_s
         How long a new job waits for more events, in seconds.
+    ignored
+        Further events, in the same transaction, that no job is made of.
 
     Raises
     ------
@@ -94,7 +97,7 @@ def record_events(
     StoreError
         An event holds a NaN; a `job_key` is given for several fleets.
     """
-    found = _unique(events)
+    found, noted = _unique(events), _unique(ignored)
     fleets = sorted({event.fleet for event in found})
     if job_key is not None and len(fleets) > 1:
         raise StoreError(f"one job is of one fleet, job_key {job_key!r} was given for {fleets}")
@@ -107,7 +110,8 @@ def record_events(
             if enqueue:
                 jobs.append(put_job(connection, fleet, FollowUp({"kind": "drift"}, job_key, run_after_s)))
                 _join(connection, keys[fleet], jobs[-1])
-        return Recorded(sum(map(len, keys.values())), tuple(jobs), epoch)
+        notes = _insert(connection, noted, "ignored")
+        return Recorded(sum(map(len, (*keys.values(), *notes.values()))), tuple(jobs), epoch)
 
 
 def list_events(

@@ -37,13 +37,14 @@ class Queue:
         job_key: str | None = None,
         run_after_s: float = 0.0,
         snapshot: NewSnapshot | None = None,
+        ignored: Iterable[NewEvent] = (),
     ) -> Recorded:
         """Record events, one job a fleet for them, and the monitor's snapshot: all, or nothing.
 
         Events whose `dedup_key` is known are left out. `ConflictError` when another monitor wrote the
         snapshot since. Without `enqueue` the events are "ignored".
         """
-        return _events.record_events(self._engine, events, enqueue, job_key, run_after_s, snapshot)
+        return _events.record_events(self._engine, events, enqueue, job_key, run_after_s, snapshot, ignored)
 
     def events(
         self,
