@@ -1,0 +1,193 @@
+"""A partition in the hands of a monitor: what it knows, what it has still to say, and where it reads on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from pipelines.errors import PipelineError
+from pipelines.log.records import Batch, Partition
+from pipelines.monitor.columns import read_forecasts
+from pipelines.monitor.gate import Alarm, Held
+from pipelines.monitor.kept import Kept
+from pipelines.monitor.matured import Scored
+from pipelines.monitor.maturing import Seen
+from pipelines.monitor.packing import pack, unpack
+from pipelines.monitor.paths import Paths
+from pipelines.monitor.ticks import Queue, Ticks
+from pipelines.monitor.watch import Watch
+
+if TYPE_CHECKING:
+    from pipelines.monitor.options import MonitorOptions
+    from pipelines.monitor.versions import Catalog
+    from pipelines.stream.decode import ReadTick
+
+# Numbers of forecasts, 8 bytes each, that may wait until their ticks are read.
+_MOST_WAITING: Final = 4_000_000
+
+
+@dataclass(slots=True)
+class Post:
+    """One partition.
+
+    Forecasts come first, then the ticks up to those that the forecasts were made of: a tick that were taken
+    before an earlier forecast would be no actual of it.
+    """
+
+    number: int
+    options: MonitorOptions
+    catalog: Catalog
+    counts: Counter[str]
+    bad: Counter[str]
+    read: ReadTick
+    epoch: int = 0
+    """Of the snapshot that this goes on from."""
+    position: int = 0
+    """Where the forecasts are read on."""
+    tick_position: int = 0
+    """Where the ticks are taken on."""
+    tick_end: int = 0
+    """Where the ticks are read on: those between wait in `queue`."""
+    held: Held = field(default_factory=Held)
+    drift: list[Alarm] = field(default_factory=list)
+    """To be recorded, and to lead to a retraining."""
+    notes: list[Alarm] = field(default_factory=list)
+    """To be recorded only."""
+    news: list[Alarm] = field(default_factory=list)
+    """Those of the two that are to be told; `untold` once they are recorded."""
+    untold: list[Alarm] = field(default_factory=list)
+    """Recorded, and not known to be in the topic of alerts."""
+    scored: list[Scored] = field(default_factory=list)
+    waiting: Batch | None = None
+    """Forecasts that cannot be taken yet."""
+    messages: int = 0
+    """Since the last commit."""
+    watch: Watch = field(init=False)
+    queue: Queue = field(init=False)
+    paths: Paths = field(init=False)
+    kept: Kept = field(init=False)
+    _source: int = -1
+    """Offset of the last tick that a forecast was made of."""
+    _saved: tuple[int, int] = (0, 0)
+    """Positions of the last snapshot."""
+
+    def __post_init__(self) -> None:
+        self.watch = Watch(self.options, self.catalog, self.counts)
+        self.queue = Queue(self.bad, self.read)
+        self.paths = Paths(self.catalog.lineage)
+        self.kept = Kept(self.options.archive is not None)
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to be committed."""
+        return bool(self.drift or self.notes) or (self.position, self.tick_position) != self._saved
+
+    def take(self, batch: Batch, now_s: float) -> None:
+        """Take forecasts; errors as `Watch.take`, and nothing was taken."""
+        found = read_forecasts(batch, Partition(self.options.ticks, self.number), self.bad)
+        rows, known, alarms = self.watch.take(found)
+        self.held.take(alarms, now_s)
+        if len(found):
+            self.paths.put(found, rows, known)
+            self._source = max(self._source, int(found.source.max()))
+        self.position = batch.position
+        self.messages += len(batch.offsets)
+        self.counts["forecasts"] += len(found)
+
+    def put(self, batch: Batch) -> None:
+        """Let ticks wait until their forecasts are here."""
+        if batch.offsets.size:
+            self.queue.put(batch)
+        self.tick_end = batch.position
+
+    def catch_up(self, *, all_: bool = False) -> None:
+        """Take the ticks whose forecasts are here.
+
+        Parameters
+        ----------
+        all_
+            Take every tick that was read, and do not wait for more.
+        """
+        if not all_ and self.tick_end <= self._source and self.paths.waiting < _MOST_WAITING:
+            return
+        until = self.tick_end if all_ else min(self._source + 1, self.tick_end)
+        pieces = self.queue.take(until, self._regressors())
+        seen = [self._see(ticks) for ticks in pieces]
+        scored = self.paths.feed(Seen(*map(np.concatenate, zip(*seen, strict=True))) if seen else _NOTHING)
+        if scored is not None:
+            self.scored.append(scored)
+        if pieces:
+            self.tick_position = pieces[-1].position
+        if not self.queue.size:  # nothing but markers of transactions lies between
+            self.tick_position = max(self.tick_position, min(self.tick_end, until))
+
+    def listen(self) -> None:
+        """Look for series that have become silent."""
+        self.note(self.watch.listen())
+
+    def note(self, alarms: list[Alarm]) -> None:
+        """Have events recorded and told that lead to no retraining."""
+        self.notes += alarms
+        self.news += alarms
+
+    def saved(self, epoch: int) -> None:
+        """Note that everything is in the store."""
+        self.epoch, self._saved = epoch, (self.position, self.tick_position)
+        self.untold += self.news
+        self.drift, self.notes, self.news, self.messages = [], [], [], 0
+        self.kept.clear()
+
+    def positions(self) -> dict[str, Any]:
+        """Return where to read on, for the store."""
+        return {
+            "forecasts": {"topic": self.options.forecasts, "offset": self.position},
+            "ticks": {"topic": self.options.ticks, "offset": self.tick_position},
+        }
+
+    def dump(self) -> bytes:
+        """Return everything that is not positions, as bytes."""
+        head, arrays = self.watch.dump()
+        told = [alarm.to_json() for alarm in (*self.untold, *self.news)]
+        head = {"watch": head, "held": self.held.to_json(), "untold": told, "source": self._source}
+        return pack(head, {**arrays, "paths": np.frombuffer(self.paths.dump(), dtype=np.uint8)})
+
+    def load(self, positions: dict[str, Any], data: bytes, epoch: int, now_s: float) -> None:
+        """Go on from a snapshot.
+
+        Raises
+        ------
+        PipelineError
+            It is damaged, or of another format; the positions were taken, and detectors are at rest.
+        """
+        self.epoch = epoch
+        self.position = int(positions["forecasts"]["offset"])
+        self.tick_position = self.tick_end = int(positions["ticks"]["offset"])
+        self._saved = self.position, self.tick_position
+        try:
+            head, arrays = unpack(data)
+            held = Held.of(head["held"], now_s)
+            untold = [Alarm.of(each) for each in head["untold"]]
+            paths = arrays.pop("paths").tobytes()
+            self.watch.load(head["watch"], arrays)
+            self.held, self.untold, self._source = held, untold, int(head["source"])
+        except (LookupError, TypeError, ValueError) as error:
+            raise PipelineError(f"it does not fit together: {error}") from None
+        self.paths.load(paths, self.watch.author)
+
+    def _regressors(self) -> tuple[str, ...]:
+        lineage = self.catalog.lineage(self.watch.author) if self.watch.author[0] else None
+        return () if lineage is None else lineage.exog
+
+    def _see(self, ticks: Ticks) -> Seen:
+        rows, faults = self.watch.tick(ticks.text, ticks.first, ticks.last, ticks.ts_ms, ticks.y)
+        self.note(faults)
+        self.counts["ticks"] += len(rows)
+        self.kept.put(ticks, rows)
+        some = rows >= 0
+        return Seen(rows[some], ticks.offset[some], ticks.ts_ms[some], ticks.y[some])
+
+
+_NOTHING: Final = Seen(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0))
