@@ -85,9 +85,9 @@ def damaged(folder: Path, file: TickFile, error: BaseException) -> HistoryError:
     """Return the error of a file that is not what was written."""
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     return HistoryError(
-        f"{folder / file.name} is damaged ({reason}): move it out of the folder; its ticks, offsets {file.first} "
-        f"to {file.last} of partition {file.partition}, are missing then, until a monitor of a new group "
-        "reads them from the log again"
+        f"{folder / file.name} is damaged ({reason}): move it out of the folder; its ticks, offsets "
+        f"{file.first} to {file.last} of partition {file.partition}, are missing then, until a monitor of a "
+        "new group reads them from the log again"
     )
 
 

@@ -95,7 +95,7 @@ def _order(rank: I64, ts: I64, offset: I64) -> tuple[I64, I64]:
 
 
 def _last_known(values: F64, heads: I64, last: I64) -> F64:
-    """(groups,) last value of each group that is no NaN."""
+    """Return the last value of each group that is no NaN."""
     if len(heads) == len(values):
         return values
     place = np.maximum.reduceat(np.where(np.isnan(values), -1, np.arange(len(values))), heads)

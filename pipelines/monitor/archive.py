@@ -13,13 +13,15 @@ from forecast.types import F64, I64
 from pipelines.errors import HistoryError, TrainError
 from pipelines.history.tick_files import TS, TickFile, list_files
 from pipelines.history.tick_rows import MEDIAN, groups, make_table, settle
-from pipelines.history.ticks import read_file
+from pipelines.history.ticks import read_file, read_ticks
 from pipelines.logs import log
 from pipelines.train.atomic import write_parquet
 from pipelines.wire.tick import MAX_EXOG
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+__all__ = ["TickArchive", "read_ticks"]
 
 # Files of one size are merged once there are so many: every tick is written some four times in all.
 _FEW: Final = 16
@@ -70,8 +72,8 @@ class TickArchive:
         return len(list_files(self.folder))
 
     def write(
-        self, partition: int, first_offset: int, last_offset: int, ids: Sequence[str] | pa.Array, ts_ms: I64, y: F64,
-        exog: Mapping[str, F64] | None = None, offsets: I64 | None = None,
+        self, partition: int, first_offset: int, last_offset: int, ids: Sequence[str] | pa.Array,
+        ts_ms: I64, y: F64, exog: Mapping[str, F64] | None = None, offsets: I64 | None = None,
     ) -> Path | None:  # fmt: skip
         """Keep the ticks (k,) that were read from one partition; they are on the disk when this returns.
 
@@ -117,7 +119,7 @@ class TickArchive:
         return self._merge(chosen) if chosen else 0
 
     def expire(self) -> int:
-        """Drop ticks older than `keep_days`; return how many files were deleted, or written anew without them."""
+        """Drop ticks older than `keep_days`; return how many files that touched."""
         if self.keep_days is None:
             return 0
         now_s = self._now_s()
@@ -127,7 +129,7 @@ class TickArchive:
         return sum(self._merge([file], before) for file in old)
 
     def _merge(self, files: list[TickFile], after_ms: int | None = None) -> int:
-        """Replace files by one; a crash at any point leaves ticks twice at most, which a reader reads once."""
+        """Replace files by one; a crash leaves ticks twice at most, and a reader reads them once."""
         try:
             table = settle([read_file(self.folder, file) for file in files])
         except FileNotFoundError:  # another writer has merged it
@@ -195,7 +197,8 @@ def _table(
 
 
 def _check(
-    partition: int, first: int, last: int, n_ids: int, ts_ms: I64, y: F64, exog: Mapping[str, F64], offsets: I64
+    partition: int, first: int, last: int, n_ids: int,
+    ts_ms: I64, y: F64, exog: Mapping[str, F64], offsets: I64,
 ) -> None:  # fmt: skip
     k = len(ts_ms)
     if not (0 <= partition < 2**31 and 0 <= first <= last < 2**63):

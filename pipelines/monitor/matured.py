@@ -63,8 +63,8 @@ class Scored:
 
 
 def score_paths(
-    rows: I64, origin: I64, end: I64, tag: I64, names: tuple[tuple[str, str], ...], values: NDArray[np.float32],
-    levels: tuple[float, ...], scale: F64, source: U8,
+    rows: I64, origin: I64, end: I64, tag: I64, names: tuple[tuple[str, str], ...],
+    values: NDArray[np.float32], levels: tuple[float, ...], scale: F64, source: U8,
 ) -> Scored:  # fmt: skip
     """Score k paths.
 

@@ -76,8 +76,8 @@ class Maturing:
 
     Notes
     -----
-    Memory: ``4 h (2 + 2 L) + 28`` bytes a series, and `Reference`. Values are float32 differences from the first
-    point of the mean, so that a series far from zero loses no digit of its errors.
+    Memory: ``4 h (2 + 2 L) + 52`` bytes a series, and `Reference`. Values are float32 differences from
+    the first point of the mean, so that a series far from zero loses no digit of its errors.
     """
 
     def __init__(

@@ -61,14 +61,10 @@ def unpack(data: bytes) -> tuple[Head, dict[str, np.ndarray[Any, Any]]]:
         raise _damaged("they are not whole, or of another format")
     size = int.from_bytes(body[:4], "little")
     try:
-        if size > _MAX_HEADER:
-            raise ValueError(f"a header of {size} bytes")
-        head = _DECODER.decode(body[4 : 4 + size])
+        head = _DECODER.decode(body[4 : 4 + min(size, _MAX_HEADER)])
         _check(head)
         layout = _layout(head)
-        wanted = sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in layout.values())
-        if wanted != len(body) - 4 - size:
-            raise ValueError(f"{len(body) - 4 - size} bytes of arrays, needs {wanted}")
+        _check_size(layout, len(body) - 4 - size)
         parts, at = {}, 4 + size
         for name, (dtype, shape) in layout.items():
             count = math.prod(shape)
@@ -85,7 +81,8 @@ def _layout(head: Head) -> dict[str, tuple[str, tuple[int, ...]]]:
     return {
         "row": ("<i8", (k,)), "dt": ("<i8", (k,)), "base": ("<f8", (k,)),
         "values": ("<f4", (k, head.h, 2 + 2 * len(head.levels))),
-        "tag": ("<i4", (n,)), "ts": ("<i8", (n,)), "start": ("<i8", (n,)), "end": ("<i8", (n,)), "anchor": ("<i8", (n,)),
+        "tag": ("<i4", (n,)), "ts": ("<i8", (n,)), "start": ("<i8", (n,)), "end": ("<i8", (n,)),
+        "anchor": ("<i8", (n,)),
         "scale": ("<f8", (n,)), "source": ("|u1", (n,)),
         "ring_row": ("<i8", (rings,)), "ring_sum": ("<f8", (rings,)), "ring_count": ("<i8", (rings,)),
         "ring_y": ("<f8", (rings, m)), "ring_at": ("<i8", (rings, m)),
@@ -102,6 +99,12 @@ def _check(head: Head) -> None:
         raise ValueError(f"sizes are out of range: {head.n} series, h = {head.h}")
 
 
+def _check_size(layout: Mapping[str, tuple[str, tuple[int, ...]]], found: int) -> None:
+    wanted = sum(np.dtype(dtype).itemsize * math.prod(shape) for dtype, shape in layout.values())
+    if wanted != found:
+        raise ValueError(f"{found} bytes of arrays, needs {wanted}")
+
+
 def _check_rows(head: Head, parts: Mapping[str, np.ndarray[Any, Any]]) -> None:
     for name in ("row", "ring_row"):
         rows = parts[name]
@@ -110,7 +113,7 @@ def _check_rows(head: Head, parts: Mapping[str, np.ndarray[Any, Any]]) -> None:
     tags = parts["tag"]
     if not np.array_equal(np.flatnonzero(tags != -1), parts["row"]):
         raise ValueError("paths and their tags do not agree")
-    if len(tags) and not (-1 <= tags.min() and tags.max() < max(len(head.names), 1)):
+    if len(tags) and not (tags.min() >= -1 and tags.max() < max(len(head.names), 1)):
         raise ValueError("a path of a version without a name")
     if len(parts["dt"]) and parts["dt"].min() < 1:
         raise ValueError("a step below 1")

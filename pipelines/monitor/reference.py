@@ -1,4 +1,4 @@
-"""What errors are divided by: the mean change of a series over a season, from its history or its first ticks."""
+"""What errors are divided by: mean changes over a season, from the history or from the first ticks."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class Reference:
         if not some.any():
             return
         rows, position, y = rows[some], position[some], y[some]
-        for part in _rounds(rows, _PATIENCE * (self.m + self.enough)):
-            part = part[self._source[rows[part]] == UNKNOWN]
+        for one in _rounds(rows, _PATIENCE * (self.m + self.enough)):
+            part = one[self._source[rows[one]] == UNKNOWN]
             if len(part):
                 self._step(rows[part], position[part], y[part])
 
