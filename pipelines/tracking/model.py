@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import forecast as fc
+from pipelines.tracking.parents import parents_in_registry
 from pipelines.tracking.serving import answer
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def _model() -> Any:  # noqa: ANN401  # MLflow is imported here, not where this 
         """Forecasts of a fleet."""
 
         def load_context(self, context: PythonModelContext) -> None:
-            self.fitted = fc.load(context.artifacts["model"])
+            parents = context.artifacts.get("parents")  # of a version that holds changes to another
+            find = None if parents is None else parents_in_registry(parents)
+            self.fitted = fc.load(context.artifacts["model"], find)
 
         def predict(
             self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,8 +65,34 @@ def _pack_model(summary: JobSummary, folder: Path) -> None:
     _save(summary.model_folder, folder, summary.input_example, summary.horizon, metadata)
 
 
+def save_version(
+    model_folder: str,
+    folder: Path,
+    horizon: int,
+    metadata: dict[str, str],
+    find_parent: Callable[[str], str],
+    parents: Path | None,
+) -> None:
+    """Write the MLflow model `folder` around a version that may hold changes to others only.
+
+    Parameters
+    ----------
+    find_parent
+        Returns the folder of a version, here and now.
+    parents
+        What tells the logged model where they are when it is loaded; None: it is whole.
+    """
+    _save(model_folder, folder, {}, horizon, metadata, find_parent, parents)
+
+
 def _save(
-    model_folder: str, folder: Path, example: Mapping[str, list[Any]], horizon: int, metadata: dict[str, str]
+    model_folder: str,
+    folder: Path,
+    example: Mapping[str, list[Any]],
+    horizon: int,
+    metadata: dict[str, str],
+    find_parent: Callable[[str], str] | None = None,
+    parents: Path | None = None,
 ) -> None:
     """Write the MLflow model `folder` around the model version in `model_folder`."""
     import mlflow.pyfunc
@@ -74,12 +100,12 @@ def _save(
 
     import forecast as fc
 
-    fitted = fc.load(model_folder)
-    asked = pd.DataFrame(dict(example)) if example else first_two(fitted)
+    fitted = fc.load(model_folder, None if parents is None else find_parent)
+    asked = pd.DataFrame(dict(example)) if example else question(fitted, horizon)
     mlflow.pyfunc.save_model(
         folder,
         python_model=str(Path(__file__).with_name("model.py")),
-        artifacts={"model": model_folder},
+        artifacts={"model": model_folder} | ({} if parents is None else {"parents": str(parents)}),
         signature=signature(fitted, asked, horizon),
         input_example=asked,
         pip_requirements=_requirements(),
@@ -98,6 +124,20 @@ def rehearse() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fc.fit(df, model=fc.Naive(), freq="D").save(f"{folder}/stored")
         _save(f"{folder}/stored", Path(folder) / "model", {}, 1, {})
+
+
+def question(fitted: Fitted, horizon: int) -> pd.DataFrame:
+    """Return an example of a question: two series, or one with its next regressors, all 0."""
+    if not fitted.schema.exog:
+        return first_two(fitted)
+    from forecast.api.prediction import last_times
+    from forecast.models.output import to_frame
+    from pipelines.tracking.serving import only
+
+    one = only(fitted, [fitted.records[0].ids[0]])
+    records = one.records[0]
+    frame = to_frame(records.ids, last_times(records), records.freq, horizon, {}, one.schema)
+    return frame.assign(**dict.fromkeys(one.schema.exog, 0.0))
 
 
 def first_two(fitted: Fitted) -> pd.DataFrame:
