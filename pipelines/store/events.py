@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -97,21 +97,21 @@ def record_events(
     StoreError
         An event holds a NaN; a `job_key` is given for several fleets.
     """
-    found, noted = _unique(events), _unique(ignored)
-    fleets = sorted({event.fleet for event in found})
+    wanted = list(events)
+    fleets = sorted({event.fleet for event in wanted})
     if job_key is not None and len(fleets) > 1:
         raise StoreError(f"one job is of one fleet, job_key {job_key!r} was given for {fleets}")
+    found = _unique(ignored, "ignored") | _unique(wanted, "coalesced" if enqueue else "ignored")
     with writing(engine) as connection:
         epoch = None if snapshot is None else put_snapshot(connection, snapshot)
-        state = "coalesced" if enqueue else "ignored"
-        keys = _insert(connection, found, state)
+        added = _insert(connection, found)
+        waiting = sorted({row.fleet for row in added if row.state == "coalesced"})
         jobs = []
-        for fleet in sorted(keys):
-            if enqueue:
-                jobs.append(put_job(connection, fleet, FollowUp({"kind": "drift"}, job_key, run_after_s)))
-                _join(connection, keys[fleet], jobs[-1])
-        notes = _insert(connection, noted, "ignored")
-        return Recorded(sum(map(len, (*keys.values(), *notes.values()))), tuple(jobs), epoch)
+        for fleet in waiting:
+            jobs.append(put_job(connection, fleet, FollowUp({"kind": "drift"}, job_key, run_after_s)))
+            joins = [row.id for row in added if row.fleet == fleet and row.state == "coalesced"]
+            _join(connection, joins, jobs[-1])
+        return Recorded(len(added), tuple(jobs), epoch)
 
 
 def list_events(
@@ -133,29 +133,30 @@ def list_events(
         return [_row(found) for found in connection.execute(query).all()[::-1]]
 
 
-def _unique(events: Iterable[NewEvent]) -> list[NewEvent]:
-    """Return the events in the order of their keys: two writers of the same ones never wait in a circle."""
-    found = {event.dedup_key: event for event in reversed(list(events))}
-    for event in found.values():
+def _unique(events: Iterable[NewEvent], state: str) -> dict[str, dict[str, Any]]:
+    """Return the values of each event by its key."""
+    found: dict[str, dict[str, Any]] = {}
+    for event in events:
         if math.isnan(event.statistic) or math.isnan(event.threshold):
             raise StoreError(
                 f"the event {event.dedup_key!r} of {event.series_key!r} has the statistic {event.statistic} "
                 f"and the threshold {event.threshold}: both must be numbers"
             )
-    return [found[key] for key in sorted(found)]
+        found.setdefault(event.dedup_key, asdict(event) | {"state": state})
+    return found
 
 
-def _insert(connection: Connection, events: Sequence[NewEvent], state: str) -> dict[str, list[int]]:
-    """Insert what is new, and return its row ids by fleet."""
+def _insert(connection: Connection, events: Mapping[str, dict[str, Any]]) -> list[Row[Any]]:
+    """Insert what is new, and return `id, fleet, state` of it."""
     insert = sqlite.insert if dialect(connection) == SQLITE else postgresql.insert
-    more = {"state": state, "recorded_ts_ms": now_ms(connection)}
-    keys: dict[str, list[int]] = {}
-    for first in range(0, len(events), _BATCH):
-        rows = [asdict(event) | more for event in events[first : first + _BATCH]]
-        added = insert(DriftEvent).values(rows).on_conflict_do_nothing(index_elements=["dedup_key"])
-        for key, fleet in connection.execute(added.returning(DriftEvent.id, DriftEvent.fleet)):
-            keys.setdefault(fleet, []).append(key)
-    return keys
+    now = now_ms(connection)
+    keys = sorted(events)  # two writers of the same events never wait for each other in a circle
+    added: list[Row[Any]] = []
+    for first in range(0, len(keys), _BATCH):
+        rows = [events[key] | {"recorded_ts_ms": now} for key in keys[first : first + _BATCH]]
+        new = insert(DriftEvent).values(rows).on_conflict_do_nothing(index_elements=["dedup_key"])
+        added += connection.execute(new.returning(DriftEvent.id, DriftEvent.fleet, DriftEvent.state))
+    return added
 
 
 def _join(connection: Connection, keys: Sequence[int], job_id: int) -> None:

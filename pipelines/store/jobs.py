@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, select, update
+from sqlalchemy import Connection, Engine, Row, Select, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.errors import StoreError
@@ -107,7 +107,8 @@ def put_job(connection: Connection, fleet: str, job: FollowUp, once: bool = Fals
     )
     joined = added.on_conflict_do_update(
         index_elements=[RetrainJob.job_key],
-        index_where=RetrainJob.state == "queued",
+        # No parameter: a prepared statement would no longer say which index is meant.
+        index_where=text("state = 'queued'"),
         set_={"job_key": added.excluded.job_key},
     )
     return int(connection.execute(joined.returning(RetrainJob.id)).scalar_one())

@@ -137,3 +137,12 @@ def test_a_job_that_kills_its_workers_dies(store):
     assert store.claim_job("w4", 60, attempts=3) is None
     (job,) = store.jobs(state="dead")
     assert (job.attempts, job.error) == (3, "attempt 3: its worker w3 ended, or hung, in the middle")
+
+
+def test_a_connection_that_records_often_still_finds_its_index(store):
+    """A statement that the driver prepared must name the same index as the first time."""
+    for i in range(12):
+        store.record_events([event(str(i))])
+        store.enqueue("b", {"kind": "refit"})
+        store.claim_job("w", 60)
+    assert len(store.events()) == 12
