@@ -26,7 +26,7 @@ COMMANDS: Final = {
         "pipelines.cli.export_key",
         "Make a key to sign bundles with, and the file that devices trust.",
     ),
-    "models": ("pipelines.cli.models", "List and show the model versions of the store."),
+    "models": ("pipelines.cli.models", "List, show, promote and roll back the model versions of the store."),
     "predict": ("pipelines.cli.predict", "Forecast from a stored model to a Parquet or CSV file."),
     "produce": ("pipelines.cli.produce", "Replay a file as ticks to Kafka, or to an embedded log."),
     "stream": ("pipelines.cli.stream", "Forecast a stream of ticks, exactly once."),

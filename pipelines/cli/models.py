@@ -1,4 +1,4 @@
-"""`forecast models list|show`."""
+"""`forecast models list|show|promote|rollback`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli import options
+from pipelines.cli.promoting import promote, rollback
 from pipelines.cli.show import show_frame, show_json
 
 if TYPE_CHECKING:
@@ -16,9 +17,13 @@ if TYPE_CHECKING:
     from pipelines.store import PromotionRow, Store, VersionRow
 
 
-@click.group("models", short_help="List and show the model versions of the store.")
+@click.group("models", short_help="List, show, promote and roll back the model versions of the store.")
 def command() -> None:
-    """List and show the model versions of the store."""
+    """List, show, promote and roll back the model versions of the store."""
+
+
+command.add_command(promote)
+command.add_command(rollback)
 
 
 @command.command("list")

@@ -47,7 +47,8 @@ def promote(
     StoreError
         There is no such version, or `lease` was lost.
     """
-    row = store.version(fleet, version) if isinstance(version, str | int) else version
+    # Read anew: what the caller holds may have been rejected since.
+    row = store.version(fleet, version if isinstance(version, str | int) else version.version)
     champion = store.champion(fleet)
     if champion is not None and champion.version.id == row.id:
         return champion
