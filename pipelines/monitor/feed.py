@@ -119,5 +119,3 @@ class Feed:
     def _heal(self, rows: Rows, some: I64, bit: int) -> None:
         rows.ill[some] &= ~np.uint8(bit)
         self.healed += len(some)
-
-

@@ -121,8 +121,14 @@ class Gate:
     hold_s: float
 
     def judge(
-        self, held: Mapping[int, Held], active: int, passed: Mapping[int, int], now_s: float, *, all_: bool = False
-    ) -> Verdict:  # fmt: skip
+        self,
+        held: Mapping[int, Held],
+        active: int,
+        passed: Mapping[int, int],
+        now_s: float,
+        *,
+        all_: bool = False,
+    ) -> Verdict:
         """Let go of alarms that are a fault together, and of those that have waited long enough.
 
         Parameters
@@ -171,7 +177,10 @@ class Gate:
                 verdict.faults.setdefault(number, []).extend(within)
                 if not told:
                     told = True
-                    verdict.fleet[number] = [*verdict.fleet.get(number, []), self._whole(within[0], first, count, active)]
+                    verdict.fleet[number] = [
+                        *verdict.fleet.get(number, []),
+                        self._whole(within[0], first, count, active),
+                    ]
 
     def _whole(self, alarm: Alarm, ts_ms: int, count: int, active: int) -> Alarm:
         """Return the event of a fleet of which `count` series alarm together, first at `ts_ms`."""

@@ -53,7 +53,9 @@ class Kept:
         return {
             name: np.concatenate(
                 [
-                    each.exog[:, each.names.index(name)] if name in each.names else np.full(len(each.y), np.nan)
+                    each.exog[:, each.names.index(name)]
+                    if name in each.names
+                    else np.full(len(each.y), np.nan)
                     for each in ticks
                 ]
             )

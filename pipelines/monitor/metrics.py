@@ -18,6 +18,16 @@ PREFIX: Final = "forecast_monitor"
 
 _COUNTERS: Final = {
     "forecasts": "Forecasts read.",
+    "counted": "Innovations that detectors took.",
+    "duplicate": "Forecasts of a tick whose innovation was taken already.",
+    "imputed": "Forecasts without an innovation: their tick was imputed.",
+    "stranger": "Forecasts of series that their version has no model of; they are not watched.",
+    "elsewhere": "Forecasts that were made of other ticks than those that are read.",
+    "skipped": "Forecasts that the log no longer kept when they were to be read.",
+    "restarted": "Series whose detectors began anew, for their model is another.",
+    "alarms": "Alarms of detectors.",
+    "cooled": "Alarms that were not told, for one of their series was told before.",
+    "gated": "Alarms that are a fault of the feed together.",
     "ticks": "Ticks read.",
     "commits": "Commits of events, state and positions.",
     "conflicts": "Commits that another monitor of the group was ahead of.",
@@ -36,6 +46,7 @@ _GAUGES: Final = {
     "series_active": "Series that had a tick lately.",
     "archive_files": "Files of archived ticks.",
     "held": "Alarms that wait for others of their window.",
+    "waiting": "Partitions that wait for a version, or for the store.",
 }
 # One model a version, as a rule, with its baselines; detectors are our own. More labels than this are
 # somebody's names, and are counted together.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecast.types import Bool, I64
+from forecast.types import I64, Bool
 from pipelines.consumer.columns import Shape, shape_of
 from pipelines.logs import log
 from pipelines.monitor.matured import Scored
@@ -54,9 +54,14 @@ class Paths:
         at = 0
         for i, (shape, author, part) in enumerate(made):
             maturing = self._fit(shape, author)
-            to = len(seen.rows) if i == len(made) - 1 else int(np.searchsorted(seen.offset, part.offset.max(), "right"))
-            ticks = Seen(*(column[at : max(at, to)] for column in seen))
-            at = max(at, to)
+            to = (
+                len(seen.rows)
+                if i == len(made) - 1
+                else int(np.searchsorted(seen.offset, part.offset.max(), "right"))
+            )
+            to = max(at, to)
+            ticks = Seen(seen.rows[at:to], seen.offset[at:to], seen.ts[at:to], seen.y[at:to])
+            at = to
             maturing.grow(1 + max(int(part.rows.max()), int(ticks.rows.max(initial=-1))))
             tag = np.full(len(part.rows), maturing.number(*author), dtype=np.int64)
             found.append(maturing.feed(part._replace(tag=tag), ticks))
@@ -83,7 +88,9 @@ class Paths:
         """Return open paths of a shape; those of another one cannot be gone on with."""
         if self.maturing is None or self.maturing.shape != shape:
             if self.maturing is not None:
-                log.warning("forecasts have %d points and the levels %s now: open paths are not scored", *shape)
+                log.warning(
+                    "forecasts have %d points and the levels %s now: open paths are not scored", *shape
+                )
             lineage = self.lineage(author)
             season_length = 1 if lineage is None else lineage.season_length
             self.maturing = Maturing(0, *shape, season_length, self._grid(author))

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipelines.errors import PipelineError
 from pipelines.log.records import Batch, Partition
+from pipelines.logs import log
 from pipelines.monitor.columns import read_forecasts
 from pipelines.monitor.gate import Alarm, Held
 from pipelines.monitor.kept import Kept
@@ -21,6 +22,7 @@ from pipelines.monitor.ticks import Queue, Ticks
 from pipelines.monitor.watch import Watch
 
 if TYPE_CHECKING:
+    from pipelines.monitor.columns import Forecasts
     from pipelines.monitor.options import MonitorOptions
     from pipelines.monitor.versions import Catalog
     from pipelines.stream.decode import ReadTick
@@ -61,6 +63,7 @@ class Post:
     untold: list[Alarm] = field(default_factory=list)
     """Recorded, and not known to be in the topic of alerts."""
     scored: list[Scored] = field(default_factory=list)
+    """Paths that are over, not yet in the scores."""
     waiting: Batch | None = None
     """Forecasts that cannot be taken yet."""
     messages: int = 0
@@ -93,6 +96,7 @@ class Post:
         if len(found):
             self.paths.put(found, rows, known)
             self._source = max(self._source, int(found.source.max()))
+            self._mind(found)
         self.position = batch.position
         self.messages += len(batch.offsets)
         self.counts["forecasts"] += len(found)
@@ -103,15 +107,17 @@ class Post:
             self.queue.put(batch)
         self.tick_end = batch.position
 
-    def catch_up(self, *, all_: bool = False) -> None:
+    def catch_up(self, *, now: bool = False, all_: bool = False) -> None:
         """Take the ticks whose forecasts are here.
 
         Parameters
         ----------
+        now
+            Do not wait for more of them to be read.
         all_
-            Take every tick that was read, and do not wait for more.
+            Take those too whose forecasts are not here: none will come.
         """
-        if not all_ and self.tick_end <= self._source and self.paths.waiting < _MOST_WAITING:
+        if not (now or all_) and self.tick_end <= self._source and self.paths.waiting < _MOST_WAITING:
             return
         until = self.tick_end if all_ else min(self._source + 1, self.tick_end)
         pieces = self.queue.take(until, self._regressors())
@@ -147,35 +153,57 @@ class Post:
             "ticks": {"topic": self.options.ticks, "offset": self.tick_position},
         }
 
-    def dump(self) -> bytes:
-        """Return everything that is not positions, as bytes."""
+    def dump(self, scores: bytes) -> bytes:
+        """Return everything that is not positions, as bytes; `scores` are those of this partition."""
         head, arrays = self.watch.dump()
         told = [alarm.to_json() for alarm in (*self.untold, *self.news)]
         head = {"watch": head, "held": self.held.to_json(), "untold": told, "source": self._source}
-        return pack(head, {**arrays, "paths": np.frombuffer(self.paths.dump(), dtype=np.uint8)})
+        blobs = {"paths": self.paths.dump(), "scores": scores}
+        return pack(
+            head, arrays | {name: np.frombuffer(blob, dtype=np.uint8) for name, blob in blobs.items()}
+        )
 
-    def load(self, positions: dict[str, Any], data: bytes, epoch: int, now_s: float) -> None:
-        """Go on from a snapshot.
+    def load(self, data: bytes, now_s: float) -> bytes:
+        """Take what `dump` returned, and return the scores.
 
         Raises
         ------
         PipelineError
-            It is damaged, or of another format; the positions were taken, and detectors are at rest.
+            It is damaged, or of another format.
+        UnknownVersionError, StoreError
+            Versions cannot be read at present.
         """
-        self.epoch = epoch
-        self.position = int(positions["forecasts"]["offset"])
-        self.tick_position = self.tick_end = int(positions["ticks"]["offset"])
-        self._saved = self.position, self.tick_position
         try:
             head, arrays = unpack(data)
             held = Held.of(head["held"], now_s)
             untold = [Alarm.of(each) for each in head["untold"]]
-            paths = arrays.pop("paths").tobytes()
+            paths, scores = arrays.pop("paths").tobytes(), arrays.pop("scores").tobytes()
             self.watch.load(head["watch"], arrays)
+            self.paths.load(paths, self.watch.author)
             self.held, self.untold, self._source = held, untold, int(head["source"])
         except (LookupError, TypeError, ValueError) as error:
             raise PipelineError(f"it does not fit together: {error}") from None
-        self.paths.load(paths, self.watch.author)
+        return scores
+
+    def begin(self, position: int, tick_position: int, epoch: int) -> None:
+        """Read on from here."""
+        self.epoch, self.position, self.tick_position, self.tick_end = (
+            epoch,
+            position,
+            tick_position,
+            tick_position,
+        )
+        self._saved = position, tick_position
+
+    def _mind(self, found: Forecasts) -> None:
+        """Count, and tell once, forecasts made of other ticks."""
+        elsewhere = int((found.source < 0).sum())
+        if elsewhere and not self.counts["elsewhere"]:
+            log.warning(
+                "forecasts of partition %d were made of other ticks than %r: these are not scored",
+                self.number, self.options.ticks,
+            )  # fmt: skip
+        self.counts["elsewhere"] += elsewhere
 
     def _regressors(self) -> tuple[str, ...]:
         lineage = self.catalog.lineage(self.watch.author) if self.watch.author[0] else None

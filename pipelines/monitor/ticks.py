@@ -64,7 +64,9 @@ class Queue:
         found: list[Ticks] = []
         while True:
             if self._open is None:
-                if not self._batches or (len(self._batches[0].offsets) and self._batches[0].offsets[0] >= until):
+                if not self._batches or (
+                    len(self._batches[0].offsets) and self._batches[0].offsets[0] >= until
+                ):
                     return found
                 self._open = self._decode(self._batches.popleft(), tuple(names))
             ticks, k = self._open, int(np.searchsorted(self._open.offset, until))
@@ -92,6 +94,8 @@ class Queue:
 
 
 def _part(ticks: Ticks, first: int, last: int) -> Ticks:
-    cut = {name: getattr(ticks, name)[first:last] for name in ("first", "last", "offset", "ts_ms", "y", "exog")}
+    cut = {
+        name: getattr(ticks, name)[first:last] for name in ("first", "last", "offset", "ts_ms", "y", "exog")
+    }
     position = ticks.position if last == len(ticks.offset) else int(ticks.offset[last])
     return ticks._replace(**cut, position=position)

@@ -1,4 +1,4 @@
-"""What a monitor has to know of model versions: whose series they hold, how wide z runs, what they come from."""
+"""What a monitor has to know of model versions: their series, how wide z runs, where each record is from."""
 
 from __future__ import annotations
 
@@ -100,8 +100,8 @@ class Catalog:
             if at not in rows or len(line) > versions.MAX_ANCESTORS:
                 whose = "" if at == version else f", an ancestor of {version[:12]!r},"
                 raise UnknownVersionError(
-                    f"version {at[:12]!r}{whose} is not registered for fleet {self.fleet!r}: its forecasts wait; "
-                    "register it, or name the fleet that it is of",
+                    f"version {at[:12]!r}{whose} is not registered for fleet {self.fleet!r}: its forecasts "
+                    "wait; register it, or name the fleet that it is of",
                     retriable=True,
                 )
             line.append(rows[at])
@@ -147,9 +147,7 @@ def _overlay(older: Lineage | None, version: str, alias: str, records: Records, 
     if older is None:
         origins = np.full(len(ids), origin, dtype=np.int64)
         season_length = int(np.bincount(np.maximum(records.season_length, 1)).argmax())
-        return Lineage(
-            version, alias, KeyTable.of(ids), scale, origins, exog, records.freq, season_length
-        )
+        return Lineage(version, alias, KeyTable.of(ids), scale, origins, exog, records.freq, season_length)
     text, first, last = _columns(ids)
     at = older.keys.find(text, first, last)
     new = np.flatnonzero(at < 0)

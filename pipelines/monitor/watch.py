@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-
 from forecast.online.drift import DETECTORS, DriftBank
+
 from forecast.types import F64, I64, U8, Bool
 from pipelines.errors import StreamError
 from pipelines.monitor.columns import Author, Forecasts
@@ -19,6 +20,7 @@ from pipelines.monitor.versions import STRANGER, Catalog, Lineage
 
 if TYPE_CHECKING:
     from forecast.online.drift import Alarms
+
     from pipelines.monitor.options import MonitorOptions
 
 _BANK: Final = "bank"
@@ -164,10 +166,8 @@ class Watch:
     def _told(self, alarms: Alarms, found: Forecasts, some: I64, count: I64) -> list[Alarm]:
         """Return the alarms of series that are not quiet, and make those quiet."""
         told = []
-        for position, row, detector, statistic in zip(
-            alarms.position.tolist(), alarms.row.tolist(), alarms.detector.tolist(), alarms.statistic.tolist(),
-            strict=True,
-        ):  # fmt: skip
+        columns = (alarms.position, alarms.row, alarms.detector, alarms.statistic)
+        for position, row, detector, statistic in zip(*(each.tolist() for each in columns), strict=True):
             self._counts["alarms"] += 1
             if count[position] <= self.rows.quiet[row]:
                 self._counts["cooled"] += 1
@@ -208,7 +208,7 @@ def _stretches(author: I64) -> Iterator[slice]:
     """Yield stretches of one author."""
     cuts = np.flatnonzero(np.diff(author)) + 1
     bounds = [0, *cuts.tolist(), len(author)]
-    for first, last in zip(bounds, bounds[1:], strict=False):
+    for first, last in pairwise(bounds):
         if last > first:
             yield slice(first, last)
 

@@ -6,22 +6,33 @@ import json
 import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import Any, Final, Protocol, cast
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 
 from pipelines.errors import StreamError
 from pipelines.logs import log
-
-if TYPE_CHECKING:
-    from pipelines.stream.health import Health
-    from pipelines.stream.metrics import Metrics
 
 # Prometheus, a probe and a person; whoever comes on top of that is turned away.
 _AT_ONCE: Final = 8
 
 # Longest silence of an asker in the middle of a request.
 _WITHIN_S: Final = 5.0
+
+
+class Metrics(Protocol):
+    """What is counted."""
+
+    @property
+    def registry(self) -> CollectorRegistry: ...
+
+
+class Health(Protocol):
+    """How a service fares."""
+
+    def report(self) -> tuple[bool, dict[str, Any]]:
+        """Return whether all is well, and what is known."""
+        ...
 
 
 class Page(ThreadingHTTPServer):
