@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "models": ("pipelines.cli.models", "List, show, promote and roll back the model versions of the store."),
     "predict": ("pipelines.cli.predict", "Forecast from a stored model to a Parquet or CSV file."),
     "produce": ("pipelines.cli.produce", "Replay a file as ticks to Kafka, or to an embedded log."),
+    "retrain": ("pipelines.cli.retrain", "Refit what drifted, and promote what is better."),
     "stream": ("pipelines.cli.stream", "Forecast a stream of ticks, exactly once."),
     "tail": ("pipelines.cli.tail", "Print the forecast stream, as it comes."),
     "train": ("pipelines.cli.train", "Fit, backtest, store and register a fleet; resumable."),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from time import monotonic
+from typing import TYPE_CHECKING, Final
 
 from pipelines.errors import LeaseLostError, PipelineError, StoreError
 from pipelines.logs import fields, log
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 # What tells others of a new champion: the control topic, MLflow.
 Tell = Callable[["Store"], object]
+
+# What did not answer is asked again after this long.
+_AGAIN_S: Final = 60.0
 
 
 class JobStopped(Exception):
@@ -67,36 +71,39 @@ class Worker:
     watcher: Watcher = field(default_factory=Watcher)
     stop: threading.Event = field(default_factory=threading.Event)
     counts: Counts = field(default_factory=Counts)
+    _not_before: dict[str, float] = field(default_factory=dict)
 
     def drain(self, max_jobs: int | None = None) -> None:
         """Run what is due, until nothing is left, `max_jobs` were run, or it is asked to stop."""
         enqueue_due(self.store, self.settings.schedules)
-        self.tell()
+        self._tell("announce", self.announce)
         while not self.stop.is_set() and (max_jobs is None or len(self.counts.ended) < max_jobs):
             claim = self.store.claim_job(
                 self.owner, self.settings.lease_ttl_s, attempts=self.settings.retrain_attempts
             )
             if claim is None:
-                return
+                break
             with fields(job_id=claim.id, fleet=claim.fleet):
                 self.watcher.begin(claim)
                 ended = self._run(claim)
                 self.counts.ended.append(ended)
                 self.watcher.end(ended)
             if ended.outcome == "promoted":
-                self.tell()
+                self._tell("announce", self.announce)
+        self._tell("mirror", self.mirror)  # nobody waits for it
 
-    def tell(self) -> None:
-        """Announce and mirror champions that were not; what fails is told and tried again."""
-        for name, each in (("announce", self.announce), ("mirror", self.mirror)):
-            if each is None:
-                continue
-            try:
-                each(self.store)
-                self.counts.untold.pop(name, None)
-            except (PipelineError, OSError) as error:
-                self.counts.untold[name] = str(error)
-                log.warning("%s: a champion could not be told of, it is tried again: %s", name, error)
+    def _tell(self, name: str, what: Tell | None) -> None:
+        """Announce, or mirror, champions that were not; what fails is told and tried again."""
+        if what is None or monotonic() < self._not_before.get(name, 0.0):
+            return
+        try:
+            what(self.store)
+            self.counts.untold.pop(name, None)
+        except (PipelineError, OSError) as error:
+            self.counts.untold[name] = str(error)
+            # A server that is down may take a minute to say so: jobs go before.
+            self._not_before[name] = monotonic() + _AGAIN_S
+            log.warning("%s: not all champions were told of, it is tried again: %s", name, error)
 
     def _run(self, claim: Claim) -> Ended:
         """Run one job; whatever goes wrong with it is noted with it, and the worker goes on."""
@@ -195,7 +202,8 @@ def run_due(
     Parameters
     ----------
     announce, mirror
-        Called with the store at the beginning and after every promotion; see `pipelines.retrain.announce`.
+        Called with the store: the first at the beginning and after every promotion, the second at the end.
+        What fails is noted, and tried again.
     max_jobs
         Return after so many runs.
     watch_s
