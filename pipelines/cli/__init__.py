@@ -27,6 +27,7 @@ COMMANDS: Final = {
         "Make a key to sign bundles with, and the file that devices trust.",
     ),
     "models": ("pipelines.cli.models", "List, show, promote and roll back the model versions of the store."),
+    "monitor": ("pipelines.cli.monitor", "Watch a stream of forecasts for drift."),
     "predict": ("pipelines.cli.predict", "Forecast from a stored model to a Parquet or CSV file."),
     "produce": ("pipelines.cli.produce", "Replay a file as ticks to Kafka, or to an embedded log."),
     "retrain": ("pipelines.cli.retrain", "Refit what drifted, and promote what is better."),

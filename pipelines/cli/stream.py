@@ -214,12 +214,12 @@ def _serve(settings: Settings, asked: dict[str, Any], stop: Stop) -> dict[str, i
         load = ChampionLoader(opened, asked["alias"]) if follows_champion(asked["model"]) else None
         tell(f"model {served.name}, version {served.version[:12]}: {served.records.n_series:,} series")
         warm_engine(served, engine_options)
-        engine = Engine(served, engine_options, service.topics, _tick_reader(asked["schemas"]))
+        engine = Engine(served, engine_options, service.topics, tick_reader(asked["schemas"]))
         totals = run_service(log, engine, served, service, stop, load)
     return dict(totals.counts)
 
 
-def _tick_reader(schemas: str | None) -> ReadTick:
+def tick_reader(schemas: str | None) -> ReadTick:
     """Return what reads ticks that are not plain JSON."""
     from pipelines.wire import decode_tick
 
