@@ -17,9 +17,9 @@ from forecast.models.panel import Panel
 from forecast.models.records import Records
 from forecast.models.spec import Model
 from forecast.selection.backtest import cut
-from forecast.selection.challenge_evidence import Sides, evidence
+from forecast.selection.challenge_evidence import evidence
 from forecast.selection.challenge_folds import Plan, Rounds, play, sound
-from forecast.selection.challenge_judges import BandTest, GainTest, judge_band, judge_gain
+from forecast.selection.challenge_verdict import BAND, GAIN, Sides, verdict
 from forecast.selection.challenge_windows import check_sizes, last_change
 from forecast.selection.oos import measured
 from forecast.types import F64, I64, Bool
@@ -32,8 +32,7 @@ LEAST_NEW: Final = 6
 # Of what came since a change this much is left to the first challenger to learn from.
 _LEARN: Final = 1 / 3
 
-GAIN: Final = "significant gain"
-BAND: Final = "champion left its coverage band"
+__all__ = ["BAND", "GAIN", "Challenge", "challenge"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,18 +122,15 @@ def challenge(
     for i, why in rounds.unsound.items():
         kept[int(rows[i])] = why
     fit = np.setdiff1d(np.arange(len(rows)), list(rounds.unsound))
-    gain, cover = _judge(rounds, fit, sides, seed)
-    told = evidence(sides, panel, kept, rows, plan, rounds, fit, gain, cover)
-    passed, reason = _verdict(rounds, fit, gain, cover, alpha)
-    if not passed:
-        return Challenge(False, reason, None, _named(panel, kept), told)
-    fitted = _fit(part, rounds, fit, model, h, jobs, kept, rows)
-    if progress is not None:
-        progress(len(plan.origins) + 1, len(plan.origins) + 1)
-    told = evidence(sides, panel, kept, rows, plan, rounds, fit, gain, cover)
-    if fitted is None:
-        return Challenge(False, "no challenger is sound", None, _named(panel, kept), told)
-    return Challenge(True, reason, fitted, _named(panel, kept), told)
+    told = verdict(rounds, fit, sides, seed)
+    for i, why in told.stay.items():
+        kept[int(rows[i])] = why
+    fitted = _fit(part, rounds, told.change, model, h, jobs, kept, rows) if told.passed else None
+    (progress or _silent)(len(plan.origins) + 1, len(plan.origins) + 1)
+    shown = evidence(sides, panel, kept, rows, plan, rounds, fit, told)
+    sound_too = told.passed and fitted is not None
+    reason = told.reason if sound_too or not told.passed else "no challenger is sound"
+    return Challenge(sound_too, reason, fitted, _named(panel, kept), shown)
 
 
 def _check(h: int, folds: int, alpha: float, band: Band | None, level: float) -> None:
@@ -243,29 +239,6 @@ def _plan(panel: Panel, z: F64, after: I64, h: int, folds: int) -> Plan | None:
     k = min(folds, span // step)
     origins = panel.lengths[None, :] - step * np.arange(k, 0, -1)[:, None]
     return Plan(origins, origins >= after[None, :], step)
-
-
-def _judge(rounds: Rounds, fit: I64, sides: Sides, seed: int) -> tuple[GainTest, BandTest]:
-    mine, theirs = rounds.champion, rounds.challenger
-    gain = judge_gain(mine.loss[:, fit], theirs.loss[:, fit], seed)
-    return gain, judge_band(mine.inside[:, fit], mine.count[:, fit], sides.band)
-
-
-def _verdict(rounds: Rounds, fit: I64, gain: GainTest, cover: BandTest, alpha: float) -> tuple[bool, str]:
-    if not fit.size:
-        return False, "no challenger could be fitted"
-    if np.isfinite(gain.p_value) and gain.p_value < alpha and gain.gain > 0:
-        return True, GAIN
-    worse = np.isfinite(gain.p_value) and gain.p_value > 1.0 - alpha
-    if cover.left(alpha):
-        both = ~np.isnan(rounds.champion.interval[:, fit] - rounds.challenger.interval[:, fit])
-        ours, theirs = (side.interval[:, fit][both].sum() for side in (rounds.champion, rounds.challenger))
-        if not worse and theirs < ours:
-            return True, BAND
-        return False, "the champion left its coverage band, but the challenger is worse"
-    if not np.isfinite(gain.p_value):
-        return False, "too few pairs of losses for a test"
-    return False, f"no significant gain: p = {gain.p_value:.3g}, needs less than {alpha:g}"
 
 
 def _fit(

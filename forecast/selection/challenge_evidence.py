@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -11,22 +10,11 @@ import numpy as np
 from forecast.models.codec import plain_id
 from forecast.models.panel import Panel
 from forecast.selection.challenge_folds import Plan, Rounds
-from forecast.selection.challenge_judges import BandTest, GainTest
+from forecast.selection.challenge_verdict import Sides, Verdict
 from forecast.types import F64, I64
 
 # Series that are told one by one: evidence is a row of the store, not a report of the fleet.
 _NAMED: Final = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Sides:
-    """What was asked for."""
-
-    h: int
-    folds: int
-    alpha: float
-    band: tuple[float, float]
-    level: float
 
 
 def evidence(
@@ -37,16 +25,16 @@ def evidence(
     plan: Plan | None = None,
     rounds: Rounds | None = None,
     fit: I64 | None = None,
-    gain: GainTest | None = None,
-    cover: BandTest | None = None,
+    verdict: Verdict | None = None,
 ) -> dict[str, Any]:
     """Return the evidence, as far as a challenge came; every number is finite, or null."""
     told: dict[str, Any] = {
         "alpha": sides.alpha, "h": sides.h, "level": sides.level, "band": list(sides.band),
         "series": panel.n_series, "kept": _kept(panel, kept),
     }  # fmt: skip
-    if plan is None or rounds is None or rows is None or fit is None or gain is None or cover is None:
+    if plan is None or rounds is None or rows is None or fit is None or verdict is None:
         return told
+    gain, cover = verdict.gain, verdict.cover
     mine, theirs = rounds.champion, rounds.challenger
     told |= {
         "folds": len(plan.origins),
@@ -55,6 +43,8 @@ def evidence(
         "gain": _plain(gain.gain),
         "statistic": _plain(gain.statistic),
         "p_value": _plain(gain.p_value),
+        "alpha_used": verdict.alpha,
+        "changed": len(verdict.change),
         "loss": {"champion": _mean(mine.loss[:, fit]), "challenger": _mean(theirs.loss[:, fit])},
         "interval_score": {
             "champion": _mean(mine.interval[:, fit]), "challenger": _mean(theirs.interval[:, fit]),
@@ -67,11 +57,11 @@ def evidence(
             "points_effective": _plain(cover.n_effective),
             "p_below": _plain(cover.p_below),
             "p_above": _plain(cover.p_above),
-            "left_band": cover.left(sides.alpha),
+            "left_band": cover.left(verdict.alpha),
         },
-        "changed": int((rounds.final.since >= 0).sum()),
-        "windows": _windows(rounds, fit),
-        "by_series": _by_series(panel, rows, rounds, fit),
+        "with_change": int((rounds.final.since >= 0).sum()),
+        "windows": _windows(rounds, verdict.change),
+        "by_series": _by_series(panel, rows, rounds, fit, verdict),
     }  # fmt: skip
     return told
 
@@ -86,7 +76,9 @@ def _windows(rounds: Rounds, fit: I64) -> dict[str, int]:
     return {rounds.final.labels[label]: int(count) for label, count in zip(labels, counts, strict=True)}
 
 
-def _by_series(panel: Panel, rows: I64, rounds: Rounds, fit: I64) -> list[dict[str, Any]]:
+def _by_series(
+    panel: Panel, rows: I64, rounds: Rounds, fit: I64, verdict: Verdict
+) -> list[dict[str, Any]]:  # fmt: skip
     out = []
     for i in fit[:_NAMED].tolist():
         first = int(rounds.final.first[rounds.chosen[i], i])
@@ -95,6 +87,7 @@ def _by_series(panel: Panel, rows: I64, rounds: Rounds, fit: I64) -> list[dict[s
                 "id": plain_id(panel.ids[rows[i]]),
                 "champion": _mean(rounds.champion.loss[:, i]),
                 "challenger": _mean(rounds.challenger.loss[:, i]),
+                "p_value": verdict.alone.get(i),
                 "window": rounds.final.labels[rounds.chosen[i]],
                 "points": int(panel.lengths[rows[i]]) - first,
             }
