@@ -39,7 +39,7 @@ def mirror(
     tracker
         One that was started before, with the same URI, to save the start; it stays open.
     again
-        Also where nothing is new: a challenger that was rejected has the alias no longer then.
+        Also where nothing is new: for a server that lost what it was told.
 
     Raises
     ------
@@ -51,11 +51,14 @@ def mirror(
     due = [each for each in champions(store, fleet) if again or _is_due(store, each)]
     for champion in due:
         told, rows = _told(store, champion)
+        rejected = _rejected(store, champion.fleet)
         where = mirror_fleet(told, tracking_uri, timeout_s, tracker=tracker)
         for version, logged in where.items():
             row = rows[version]
             if (row.mlflow_run_id, row.mlflow_version) != (logged.run_id, logged.model_version):
                 store.set_tracking(row, logged.run_id, logged.model_version)
+        for row in rejected:  # it has no alias any more; its run is still there
+            store.set_tracking(row, row.mlflow_run_id, None)
         store.set_told(champion.fleet, champion.row_version, mirrored=True)
         log.info("MLflow was told of %s as champion", champion.version.name)
     return len(due)
@@ -65,7 +68,15 @@ def _is_due(store: Store, champion: ChampionRow) -> bool:
     if champion.mirrored < champion.row_version:
         return True
     challenger = _challenger(store, champion.fleet)
-    return challenger is not None and challenger.mlflow_version is None
+    new = challenger is not None and challenger.mlflow_version is None
+    return new or bool(_rejected(store, champion.fleet))
+
+
+def _rejected(store: Store, fleet: str) -> list[VersionRow]:
+    """Return challengers that may have the alias still: rejected after MLflow was told of them."""
+    return [
+        row for row in store.versions(fleet) if row.state == "rejected" and row.mlflow_version is not None
+    ]
 
 
 def _challenger(store: Store, fleet: str) -> VersionRow | None:

@@ -11,7 +11,7 @@ import numpy as np
 from forecast.errors import ForecastError
 from forecast.models.assemble import take
 from forecast.models.records import Records
-from pipelines.errors import PromotionError, StreamError
+from pipelines.errors import ConflictError, PromotionError, StreamError
 from pipelines.logs import log
 from pipelines.retrain.contest import WARM_POINTS, Verdict, contest, judge
 from pipelines.retrain.promote import check, promote
@@ -87,8 +87,6 @@ def judge_shadow(settings: Settings, store: Store, claim: Claim, *, now_ms: int 
     ------
     LeaseLostError
         Another worker has the job; nothing was changed, or it was promoted and the other finds that.
-    ConflictError
-        The champion was changed meanwhile: to be judged again, as any failure that a retry mends.
     StoreError
         The store does not answer.
     """
@@ -112,7 +110,14 @@ def judge_shadow(settings: Settings, store: Store, claim: Claim, *, now_ms: int 
     store.renew_job(claim, settings.lease_ttl_s)  # who lost the job must not promote
     if not verdict.passed:
         return _reject(store, claim, row, champion, verdict)
-    return _promote(settings, store, claim, row, champion, verdict)
+    try:
+        return _promote(settings, store, claim, row, champion, verdict)
+    except ConflictError as error:  # it is judged again, against the champion that came meanwhile
+        store.release_job(claim, _LEAST_DELAY_S)
+        return Outcome("wait", str(error), delay_s=_LEAST_DELAY_S)
+    except PromotionError as error:
+        refused = {**verdict.evidence, "passed": False, "why": str(error)}
+        return _reject(store, claim, row, champion, Verdict(False, str(error), refused))
 
 
 def load_pair(

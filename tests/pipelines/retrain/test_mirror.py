@@ -77,8 +77,9 @@ def test_a_challenger_has_its_alias_while_it_is_in_the_shadow(shop, tracker, ask
     assert aliases(ask, uri)["challenger"] == third.version
     for row in (second, third):
         store.set_state(row, "rejected")
-    assert mirror(store, uri, tracker=tracker, timeout_s=TIMEOUT_S, again=True) == 1
+    assert mirror(store, uri, tracker=tracker, timeout_s=TIMEOUT_S) == 1
     assert aliases(ask, uri) == {"champion": first.version}
+    assert mirror(store, uri, tracker=tracker, timeout_s=TIMEOUT_S) == 0
 
 
 def test_what_the_store_did_not_note_is_found_again(shop, tracker, ask, monkeypatch):
