@@ -63,11 +63,14 @@ class Held:
     """First and last time of the fault of the feed that was told last."""
     news: bool = True
     """Whether something came since the last verdict."""
+    step_ms: int = 0
+    """Of the grid, as the last alarm had it."""
 
     def take(self, alarms: list[Alarm], now_s: float) -> None:
         """Let alarms wait."""
         self.waiting += [(alarm, now_s) for alarm in alarms]
-        self.news = self.news or bool(alarms)
+        if alarms:
+            self.news, self.step_ms = True, alarms[-1].dt_ms
 
     def forget(self, before: int) -> None:
         """Forget what was told of times before this."""
@@ -156,6 +159,7 @@ class Gate:
                 else:
                     stay.append((alarm, since_s))
             each.waiting = stay
+            each.forget(reached - 2 * self.steps * each.step_ms)
         return verdict
 
     def _close(self, held: Mapping[int, Held], active: int, verdict: Verdict) -> None:

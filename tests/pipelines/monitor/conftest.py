@@ -1,12 +1,11 @@
 from __future__ import annotations
 
+import importlib.util
 import sys
 
 import pytest
 
-try:
-    import forecast.online.drift
-except ModuleNotFoundError:
+if importlib.util.find_spec("forecast.online.drift") is None:
     import tests.pipelines.monitor.standin as standin
 
     sys.modules["forecast.online.drift"] = standin

@@ -59,7 +59,9 @@ class Feed:
             key = name.encode()
             tick = Tick(series_id=name, ts_ms=START + step * HOUR, value=z, exog=exog or {}, v=1)
             seen.append((key, encode_tick(tick)))
-            made.append((key, encode_forecast(forecast(name, step, z, version, offset, model, partition=partition))))
+            made.append(
+                (key, encode_forecast(forecast(name, step, z, version, offset, model, partition=partition)))
+            )
         if ticks:
             self.writer.write(make_block(Partition("ticks", partition), seen))
         self.writer.write(make_block(Partition("forecasts", partition), made))

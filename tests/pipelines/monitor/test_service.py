@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
-
 from pipelines.monitor import run_monitor
 from pipelines.stream.stopping import Stop
-from tests.pipelines.monitor.feeds import START, HOUR, alerts, options, register, shifted
+from tests.pipelines.monitor.feeds import HOUR, START, alerts, options, register, shifted
 
 IDS = [f"s{i}" for i in range(10)]
 
