@@ -30,6 +30,7 @@ def upgrade() -> None:
     op.create_index("uq_retrain_job_running", "retrain_job", ["job_key"], unique=True, **_only("running"))
     op.drop_index("ix_retrain_job_due", "retrain_job")
     op.create_index("ix_retrain_job_due", "retrain_job", ["run_after_ms", "id"], **_only("queued"))
+    op.create_index("ix_retrain_job_late", "retrain_job", ["lease_until_ms", "id"], **_only("running"))
     op.create_table(
         "judgement",
         sa.Column("id", _ID, nullable=False),
@@ -87,8 +88,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     for table in ("fleet_score", "monitor_snapshot", "judgement"):
         op.drop_table(table)
-    op.drop_index("uq_retrain_job_running", "retrain_job")
-    op.drop_index("ix_retrain_job_due", "retrain_job")
+    for name in ("uq_retrain_job_running", "ix_retrain_job_late", "ix_retrain_job_due"):
+        op.drop_index(name, "retrain_job")
     op.create_index("ix_retrain_job_due", "retrain_job", ["state", "run_after_ms"])
     # One column by itself: a table that were rebuilt would lose its checks on SQLite.
     op.drop_column("retrain_job", "note")

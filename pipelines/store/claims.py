@@ -6,14 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, TextualSelect, select, text, update
+from sqlalchemy import ColumnElement, Connection, Engine, TextualSelect, and_, select, text, update
 
 from pipelines.errors import LeaseLostError, StoreError
 from pipelines.store.address import SQLITE
-from pipelines.store.engine import NOW_MS, affected, dialect, now_ms, writing
+from pipelines.store.engine import NOW_MS, affected, dialect, now_ms, stating, writing
 from pipelines.store.jobs import FollowUp, delay_ms, put_job, requeue
 from pipelines.store.judgements import NewJudgement, put_judgement
-from pipelines.store.tables import DriftEvent, RetrainJob
+from pipelines.store.tables import RetrainJob
 from pipelines.store.versions import NewVersion, VersionRow, get_row, put_version
 
 ATTEMPTS: Final = 5
@@ -41,18 +41,34 @@ _CLAIM: Final = {
         (SELECT id FROM retrain_job WHERE {_LATE}),
         (SELECT job.id FROM retrain_job AS job WHERE {_DUE} {_ORDER})
     ) {_GIVE}""",  # noqa: S608  # of constants
-    # Rows that others are about to take, or to join, are passed by: nobody waits.
+    # Rows that others are about to take, or to join, are passed by: nobody waits. Nor for the disk: what a
+    # server that crashed forgets is a claim whose job was not committed, and which waits again.
     "postgresql": f"""
-    WITH late AS (SELECT id FROM retrain_job WHERE {_LATE} FOR UPDATE SKIP LOCKED),
+    WITH at_once AS (SELECT set_config('synchronous_commit', 'off', true)),
+    late AS (SELECT id FROM retrain_job WHERE {_LATE} FOR UPDATE SKIP LOCKED),
     due AS (
         SELECT job.id FROM retrain_job AS job WHERE {_DUE} AND NOT EXISTS (SELECT 1 FROM late)
         {_ORDER} FOR UPDATE OF job SKIP LOCKED
     )
     UPDATE retrain_job {_TAKE}
-    FROM (SELECT id FROM late UNION ALL SELECT id FROM due) AS pick
+    FROM (SELECT id FROM late UNION ALL SELECT id FROM due) AS pick, at_once
     WHERE retrain_job.id = pick.id
     {_GIVE.replace("RETURNING id", "RETURNING retrain_job.id")}""",  # noqa: S608  # likewise
 }
+
+_END: Final = """
+    UPDATE retrain_job SET state = 'done', finished_ts_ms = {now}, lease_until_ms = NULL, error = NULL,
+        note = :note
+    WHERE id = :id AND fence = :fence AND lease_owner = :owner AND state = 'running' RETURNING id"""
+_EVENTS_DONE: Final = "UPDATE drift_event SET state = 'done' WHERE state = 'coalesced' AND job_id ="
+_ENDS: Final = {
+    SQLITE: text(_END.format(now=NOW_MS[SQLITE])),
+    "postgresql": text(f"""
+        WITH job AS ({_END.format(now=NOW_MS["postgresql"])}),
+        event AS ({_EVENTS_DONE} (SELECT id FROM job))
+        SELECT id FROM job"""),  # noqa: S608  # of constants
+}
+_EVENTS_END: Final = text(f"{_EVENTS_DONE} :id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +98,7 @@ def claim_job(engine: Engine, owner: str, ttl_s: float, attempts: int = ATTEMPTS
     Parameters
     ----------
     owner
-        Who runs it, for people.
+        Who runs it, for people; no two workers have the same.
     ttl_s
         Seconds until another may take it over, unless it is renewed.
     attempts
@@ -90,26 +106,21 @@ def claim_job(engine: Engine, owner: str, ttl_s: float, attempts: int = ATTEMPTS
     """
     if not (owner and ttl_s > 0 and attempts >= 1):
         raise StoreError(f"a claim needs an owner, a time and an attempt, got {owner!r}, {ttl_s}, {attempts}")
-    with writing(engine) as connection:
-        statement = _STATEMENTS[dialect(connection)]
-        values = {"owner": owner, "ttl": round(ttl_s * 1000)}
-        while True:
-            row = connection.execute(statement, values).first()
-            if row is None:
-                return None
-            claim = Claim(
-                row.id,
-                row.fleet,
-                row.job_key,
-                row.payload,
-                row.fence,
-                row.attempts,
-                row.lease_until_ms,
-                owner,
-            )
-            if claim.attempts <= attempts:
-                return claim
-            _bury(connection, claim.id, {"attempts": claim.attempts - 1})
+    values = {"owner": owner, "ttl": round(ttl_s * 1000)}
+    while True:
+        with stating(engine) as connection:
+            row = connection.execute(_STATEMENTS[dialect(connection)], values).first()
+        if row is None:
+            return None
+        claim = Claim(
+            row.id, row.fleet, row.job_key, row.payload, row.fence, row.attempts, row.lease_until_ms, owner
+        )
+        if claim.attempts <= attempts:
+            return claim
+        # Where this process ends here, the lease does too, and the next claim comes here again.
+        with writing(engine) as connection:
+            if _changed(connection, claim, {"attempts": claim.attempts - 1}):
+                _bury(connection, claim.id)
 
 
 def renew_job(engine: Engine, claim: Claim, ttl_s: float) -> Claim:
@@ -146,19 +157,19 @@ def finish_job(
     StoreError
         A version or a judgement is refused; nothing was written, and the job is still the caller's.
     """
-    with writing(engine) as connection:
-        now = now_ms(connection)
-        done = {"state": "done", "finished_ts_ms": now, "lease_until_ms": None, "error": None, "note": note}
-        if not _changed(connection, claim, done):
+    judgements = tuple(judgements)
+    alone = version is None and not judgements and follow_up is None
+    with (stating if alone else writing)(engine) as connection:
+        if not _end(connection, claim, note):
             return _committed(connection, claim)
+        if alone:
+            return None
         row = None if version is None else put_version(connection, claim.fleet, version)
         for judgement in judgements:
             put_judgement(connection, claim.fleet, judgement, claim.id, row)
         if row is not None:
             mine = RetrainJob.id == claim.id
             connection.execute(update(RetrainJob).where(mine).values(model_version_id=row.id))
-        joined = (DriftEvent.job_id == claim.id) & (DriftEvent.state == "coalesced")
-        connection.execute(update(DriftEvent).where(joined).values(state="done"))
         if follow_up is not None:
             put_job(connection, claim.fleet, follow_up)
         return row
@@ -174,11 +185,22 @@ def fail_job(engine: Engine, claim: Claim, error: str, attempts: int, backoff_s:
         kept = error[-_ERROR:]
         _change(connection, claim, {"error": kept})
         if claim.attempts >= attempts:
-            _bury(connection, claim.id, {})
+            _bury(connection, claim.id)
             return "dead"
         # 2**20 times a millisecond is a quarter of an hour, times a minute two years: the day is the limit.
         _wait(connection, claim, backoff_s * 2 ** min(claim.attempts - 1, 20))
         return "queued"
+
+
+def _end(connection: Connection, claim: Claim, note: str) -> bool:
+    """Make a job and its events "done" if it is still the caller's; return whether it was."""
+    values = {"id": claim.id, "fence": claim.fence, "owner": claim.owner, "note": note}
+    kind = dialect(connection)
+    if connection.execute(_ENDS[kind], values).first() is None:
+        return False
+    if kind == SQLITE:
+        connection.execute(_EVENTS_END, {"id": claim.id})
+    return True
 
 
 def _wait(connection: Connection, claim: Claim, seconds: float) -> None:
@@ -186,9 +208,9 @@ def _wait(connection: Connection, claim: Claim, seconds: float) -> None:
     requeue(connection, claim.id, claim.job_key, {"run_after_ms": due})
 
 
-def _bury(connection: Connection, job_id: int, values: Mapping[str, Any]) -> None:
+def _bury(connection: Connection, job_id: int) -> None:
     dead = {"state": "dead", "lease_until_ms": None, "finished_ts_ms": now_ms(connection)}
-    connection.execute(update(RetrainJob).where(RetrainJob.id == job_id).values({**dead, **values}))
+    connection.execute(update(RetrainJob).where(RetrainJob.id == job_id).values(dead))
 
 
 def _change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> None:
@@ -198,14 +220,27 @@ def _change(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> 
 
 
 def _changed(connection: Connection, claim: Claim, values: Mapping[str, Any]) -> bool:
-    mine = (RetrainJob.id == claim.id) & (RetrainJob.fence == claim.fence) & (RetrainJob.state == "running")
+    mine = _of(claim, "running")
     return affected(connection.execute(update(RetrainJob).where(mine).values(dict(values)))) == 1
+
+
+def _of(claim: Claim, state: str) -> ColumnElement[bool]:
+    """Whether a job is in `state` by this claim.
+
+    The fence would do, but for a server that crashed and forgot a claim: the next one has the same fence.
+    """
+    return and_(
+        RetrainJob.id == claim.id,
+        RetrainJob.fence == claim.fence,
+        RetrainJob.lease_owner == claim.owner,
+        RetrainJob.state == state,
+    )
 
 
 def _committed(connection: Connection, claim: Claim) -> VersionRow | None:
     """Return what this very claim committed before; `LeaseLostError` when it did not."""
-    own = (RetrainJob.id == claim.id) & (RetrainJob.fence == claim.fence) & (RetrainJob.state == "done")
-    found = connection.execute(select(RetrainJob.model_version_id).where(own)).first()
+    own = select(RetrainJob.model_version_id).where(_of(claim, "done"))
+    found = connection.execute(own).first()
     if found is None:
         raise _lost(connection, claim)
     return None if found.model_version_id is None else get_row(connection, found.model_version_id)

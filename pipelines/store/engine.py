@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import InvalidatePoolError
 
 from pipelines.errors import StoreError
 from pipelines.store.address import SQLITE, sqlite_file
@@ -25,7 +27,11 @@ CONNECT_TIMEOUT_S: Final = 10
 # stopped, or a machine that was paused, in the middle of one, whose locks would stop all others.
 IDLE_TIMEOUT_S: Final = 60
 
+# Seconds without use after which a connection to PostgreSQL is tried before it is used.
+PING_AFTER_S: Final = 1.0
+
 _WRITES: Final = "forecast_writes"
+_USED: Final = "forecast_used"
 
 # ms since 1970 as the first statement of a transaction that has but one: unlike `now_ms` the same all
 # through a statement, so that an index on a time can be used.
@@ -57,10 +63,40 @@ def make_engine(url: URL, lock_timeout_s: float = LOCK_TIMEOUT_S, migrating: boo
     try:
         if migrating:
             return create_engine(url, connect_args=given, poolclass=NullPool)
-        # A connection that died with its server is noticed and replaced before it is used.
-        return create_engine(url, connect_args=given, pool_pre_ping=True)
+        return _checking(create_engine(url, connect_args=given))
     except ModuleNotFoundError:
         raise StoreError("PostgreSQL needs psycopg: pip install 'forecast-platform[postgres]'") from None
+
+
+def _checking(engine: Engine) -> Engine:
+    """Notice a connection that died with its server, and replace it, before it is used.
+
+    SQLAlchemy's own check asks the server every time, which takes as long as a claim of the queue. A server
+    that ended has closed its side, which is seen here without asking; a network that went silent is not.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def _note(_: object, record: Any) -> None:  # noqa: ANN401  # of the pool
+        record.info[_USED] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def _check(connection: Any, record: Any, _: object) -> None:  # noqa: ANN401  # psycopg's, the pool's
+        idle = time.monotonic() - record.info.get(_USED, time.monotonic())
+        if idle < PING_AFTER_S and not (connection.closed or _has_word(connection.fileno())):
+            return
+        try:
+            engine.dialect.do_ping(connection)
+        except engine.dialect.loaded_dbapi.Error:
+            raise InvalidatePoolError from None
+
+    return engine
+
+
+def _has_word(file: int) -> bool:
+    """Whether something can be read from a socket: a message, or its end."""
+    waiting = select.poll()
+    waiting.register(file, select.POLLIN)
+    return bool(waiting.poll(0))
 
 
 def _sqlite_engine(url: URL, lock_timeout_s: float, migrating: bool) -> Engine:
@@ -113,9 +149,25 @@ def writing(engine: Engine) -> Iterator[Connection]:
     """Yield a connection in a transaction that is kept whole or not at all; faults come as `StoreError`."""
     with (
         naming_faults(engine.url),
-        _existing(engine).execution_options(**{_WRITES: True}).begin() as connection,
+        _existing(engine).connect() as connection,
+        connection.execution_options(**{_WRITES: True}).begin(),
     ):
         yield connection
+
+
+@contextmanager
+def stating(engine: Engine) -> Iterator[Connection]:
+    """Yield a connection for one statement that is a transaction by itself: one way to the server and back.
+
+    More statements would be more transactions on PostgreSQL; on SQLite, where nothing has a way to go, it is
+    as `writing`.
+    """
+    if engine.dialect.name == SQLITE:
+        with writing(engine) as connection:
+            yield connection
+    else:
+        with naming_faults(engine.url), engine.connect() as connection:
+            yield connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _existing(engine: Engine) -> Engine:

@@ -256,10 +256,14 @@ class RetrainJob(Base):
             "uq_retrain_job_running", "job_key", unique=True,
             sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'"),
         ),
-        # What waits, in the order of the claims: done jobs, of which there are more every day, are not in it.
+        # What a claim looks for, in its order; done jobs, of which there are more every day, are in neither.
         Index(
             "ix_retrain_job_due", "run_after_ms", "id",
             sqlite_where=text("state = 'queued'"), postgresql_where=text("state = 'queued'"),
+        ),
+        Index(
+            "ix_retrain_job_late", "lease_until_ms", "id",
+            sqlite_where=text("state = 'running'"), postgresql_where=text("state = 'running'"),
         ),
     )  # fmt: skip
 
