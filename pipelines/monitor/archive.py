@@ -59,6 +59,7 @@ class TickArchive:
         self.folder, self.keep_days, self._now_s = Path(folder), keep_days, now_s
         self._exog = 0
         self._expired_s = now_s()
+        self._damaged: set[str] = set()
         self.merges = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -115,6 +116,7 @@ class TickArchive:
     def tidy(self, partition: int) -> int:
         """Merge small files of a partition where there are many; return how many became one."""
         own = [file for file in list_files(self.folder) if file.partition == partition]
+        own = [file for file in own if file.name not in self._damaged]
         chosen = choose(own, _LARGE_ROWS * _COLUMNS // (_COLUMNS + self._exog))
         return self._merge(chosen) if chosen else 0
 
@@ -130,13 +132,10 @@ class TickArchive:
 
     def _merge(self, files: list[TickFile], after_ms: int | None = None) -> int:
         """Replace files by one; a crash leaves ticks twice at most, and a reader reads them once."""
-        try:
-            table = settle([read_file(self.folder, file) for file in files])
-        except FileNotFoundError:  # another writer has merged it
+        tables = [self._read(file) for file in files]
+        if any(table is None for table in tables):
             return 0
-        except HistoryError as error:
-            log.warning("not merged: %s", error)
-            return 0
+        table = settle([table for table in tables if table is not None])
         if after_ms is not None:
             table = table.filter(np.asarray(table[TS].to_numpy() >= after_ms))
         if len(table):
@@ -145,6 +144,17 @@ class TickArchive:
             (self.folder / file.name).unlink(missing_ok=True)
         self.merges += 1
         return len(files)
+
+    def _read(self, file: TickFile) -> pa.Table | None:
+        """Return a file to be merged; None where that cannot be."""
+        try:
+            return read_file(self.folder, file)
+        except FileNotFoundError:  # another writer has merged it
+            return None
+        except HistoryError as error:
+            self._damaged.add(file.name)  # is told once, and the others are merged without it
+            log.warning("not merged: %s", error)
+            return None
 
     def _put(self, file: TickFile, table: pa.Table) -> None:
         try:

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from forecast.errors import ForecastError
 from forecast.types import F64, I64, Bool
 from pipelines.errors import PipelineError
 from pipelines.kernels.admission import FAR
@@ -19,6 +20,10 @@ NONE: Final = -1
 
 # How far a tick may lie from its grid point, in steps, to count as its value; as the stream has it.
 TOLERANCE: Final = 0.5
+
+# Versions after which the numbers of those that no path is of are given again, the oldest first: a few are
+# at work at a time, one more with each promotion.
+_NAMES: Final = 256
 
 # End of the path of a series that had none yet.
 _NEVER: Final = -(2**62)
@@ -91,6 +96,7 @@ class Maturing:
         self.reference = Reference(n, season_length)
         self.names: list[tuple[str, str]] = []
         """Version and model of each number in `tag`."""
+        self._oldest = -1
         width = 2 + 2 * len(self.levels)
         self._values = np.zeros((n, self.h, width), dtype=np.float32)
         self._tag = np.full(n, NONE, dtype=np.int32)
@@ -126,15 +132,17 @@ class Maturing:
         self._anchor = np.concatenate([self._anchor, np.full(more, FAR)])
 
     def number(self, version: str, model: str) -> int:
-        """Return the number of a version and its model, for `open`."""
-        if (version, model) not in self.names:
-            used = np.unique(self._tag)
-            idle = [k for k in range(len(self.names)) if k not in used]
-            if not idle:
-                self.names.append((version, model))
-            else:  # no path is of it any more
-                self.names[idle[0]] = (version, model)
-        return self.names.index((version, model))
+        """Return the number of a version and its model, for `open`; use it soon, see `_NAMES`."""
+        author = version, model
+        if author not in self.names:
+            used = set(np.unique(self._tag).tolist()) if len(self.names) >= _NAMES else set()
+            for _ in range(len(self.names) if used else 0):
+                self._oldest = (self._oldest + 1) % len(self.names)
+                if self._oldest not in used:  # no path is of it any more
+                    self.names[self._oldest] = author
+                    return self._oldest
+            self.names.append(author)
+        return self.names.index(author)
 
     def is_open(self, rows: I64) -> Bool:
         """(k,) whether series wait for actuals."""
@@ -206,10 +214,14 @@ class Maturing:
         held = self._tag[rows] != NONE
         rows, ts, y = rows[held], ts[held], y[held]
         place = self._positions(ts, rows, self._start)
-        inside = np.flatnonzero((place >= 1) & (place <= self.h) & ~np.isnan(y))
+        inside = (place >= 1) & (place <= self.h) & ~np.isnan(y)
+        ending = np.flatnonzero((place >= self.h) & (place <= 2 * self.h))
+        ended, first = np.unique(rows[ending], return_index=True)
+        if len(ended):  # what comes after the end comes too late, in this call as in the next
+            inside &= ~_after(rows, ended, ending[first])
+        some = np.flatnonzero(inside)
         with np.errstate(over="ignore"):
-            self._values[rows[inside], place[inside] - 1, -1] = y[inside] - self._base[rows[inside]]
-        ended = np.unique(rows[(place >= self.h) & (place <= 2 * self.h)])
+            self._values[rows[some], place[some] - 1, -1] = y[some] - self._base[rows[some]]
         return self._close(ended) if len(ended) else None
 
     def expire(self, ts: int) -> Scored | None:
@@ -263,11 +275,13 @@ class Maturing:
 
     def _begin(self, rows: I64, ts: I64, mean: F64, lo: F64, hi: F64, dt: I64, tag: I64) -> None:
         n_levels, base = len(self.levels), mean[:, 0]
+        start = self._times(ts)
+        end = self._ends(ts, start, dt)
+        self._ts[rows], self._dt[rows], self._base[rows], self._start[rows] = ts, dt, base, start
+        # A path beyond the calendar has no points: it is not opened.
+        self._tag[rows], self._end[rows] = np.where(end > ts, tag, NONE), end
         new = self._anchor[rows] == FAR
-        self._ts[rows], self._dt[rows], self._tag[rows], self._base[rows] = ts, dt, tag, base
-        self._start[rows] = self._times(ts)
-        self._end[rows] = self._ends(rows)
-        self._anchor[rows[new]] = self._start[rows[new]]
+        self._anchor[rows[new]] = start[new]
         with np.errstate(over="ignore", invalid="ignore"):
             self._values[rows, :, 0] = mean - base[:, None]
             self._values[rows, :, 1 : 1 + n_levels] = np.moveaxis(lo - base[:, None], 0, 2)
@@ -304,11 +318,17 @@ class Maturing:
         place = -((step - 2 * gap) // (2 * step))  # of two as near the earlier
         return np.asarray(np.where(np.abs(gap - place * step) <= self.tolerance * step, place, FAR))
 
-    def _ends(self, rows: I64) -> I64:
-        """(k,) times of the last points."""
+    def _ends(self, ts: I64, start: I64, dt: I64) -> I64:
+        """(k,) times of the last points; the origin's own where the calendar ends before."""
         if self.grid is None:
-            return np.asarray(self._ts[rows] + self.h * self._dt[rows])
-        return self.grid.ts_ms(self._start[rows], np.full(len(rows), self.h))
+            return np.asarray(ts + self.h * dt)
+        try:
+            return self.grid.ts_ms(start, np.full(len(start), self.h))
+        except (ForecastError, ValueError, ArithmeticError, IndexError):  # a calendar of pandas ends
+            if len(ts) == 1:
+                return ts
+            one_by_one = [self._ends(ts[i : i + 1], start[i : i + 1], dt[i : i + 1]) for i in range(len(ts))]
+            return np.concatenate(one_by_one)
 
 
 # Arrays that are dumped whole, a number a series.
