@@ -56,7 +56,7 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
 )  # fmt: skip
 @click.option(
     "--fleet-share", type=click.FloatRange(0.0, 1.0, min_open=True),
-    help="Of the series: so many alarms together are a fault of the feed; drift_fleet_share if left out.",
+    help="Of the series: so many alarms together are a fault of the feed; drift_fleet_share if not given.",
 )  # fmt: skip
 @click.option(
     "--gate-steps",

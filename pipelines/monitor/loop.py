@@ -424,19 +424,22 @@ class Monitor:
         for post in self.posts.values():
             post.catch_up(all_=True)
         self._settle(all_=True)
-        if self._commit([post for post in self.posts.values() if post.changed]):
-            self._done = True
-            for post in self.posts.values():
+        self._done = self._write_all() and not self._restoring
+
+    def _write_all(self) -> bool:
+        """Commit, tell, and commit that it is told; return whether the store took it."""
+        while changed := [post for post in self.posts.values() if post.changed]:
+            if not self._commit(changed):
+                return False
+            for post in changed:
                 self.ledger.tell(post)
+        return True
 
     def _leave(self) -> None:
         """Commit and leave the group, within the time that is left."""
         log.info("ending: commit, leave; %.1f s for it", self.stop.left_s())
         try:
-            changed = [post for post in self.posts.values() if post.changed]
-            if changed and self._commit(changed):
-                for post in changed:
-                    self.ledger.tell(post)
+            self._write_all()
         except FencedError:
             raise
         except PipelineError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from forecast.errors import ForecastError
 from pipelines.errors import PipelineError
 from pipelines.log.records import Batch, Partition
 from pipelines.logs import log
@@ -76,6 +77,8 @@ class Post:
     """Offset of the last tick that a forecast was made of."""
     _saved: tuple[int, int] = (0, 0)
     """Positions of the last snapshot."""
+    _named: bool = False
+    """Whether it names alerts that are to be told."""
 
     def __post_init__(self) -> None:
         self.watch = Watch(self.options, self.catalog, self.counts)
@@ -86,7 +89,9 @@ class Post:
     @property
     def changed(self) -> bool:
         """Whether there is anything to be committed."""
-        return bool(self.drift or self.notes) or (self.position, self.tick_position) != self._saved
+        moved = (self.position, self.tick_position) != self._saved
+        # Else who comes next would tell again what the snapshot names, and is out.
+        return moved or bool(self.drift or self.notes) or (self._named and not self.untold)
 
     def take(self, batch: Batch, now_s: float) -> None:
         """Take forecasts; errors as `Watch.take`, and nothing was taken."""
@@ -143,6 +148,7 @@ class Post:
         """Note that everything is in the store."""
         self.epoch, self._saved = epoch, (self.position, self.tick_position)
         self.untold += self.news
+        self._named = bool(self.untold)
         self.drift, self.notes, self.news, self.messages = [], [], [], 0
         self.kept.clear()
 
@@ -181,7 +187,8 @@ class Post:
             self.watch.load(head["watch"], arrays)
             self.paths.load(paths, self.watch.author)
             self.held, self.untold, self._source = held, untold, int(head["source"])
-        except (LookupError, TypeError, ValueError) as error:
+            self._named = bool(untold)
+        except (ForecastError, LookupError, TypeError, ValueError) as error:
             raise PipelineError(f"it does not fit together: {error}") from None
         return scores
 

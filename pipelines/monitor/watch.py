@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from forecast.online.drift import DETECTORS, DriftBank
 
+from forecast.online.drift import DETECTORS, DriftBank
 from forecast.types import F64, I64, U8, Bool
 from pipelines.errors import StreamError
 from pipelines.monitor.columns import Author, Forecasts
@@ -20,7 +20,6 @@ from pipelines.monitor.versions import STRANGER, Catalog, Lineage
 
 if TYPE_CHECKING:
     from forecast.online.drift import Alarms
-
     from pipelines.monitor.options import MonitorOptions
 
 _BANK: Final = "bank"
@@ -120,8 +119,9 @@ class Watch:
         arrays = {**arrays, "origin": np.array(origins, dtype=np.int64)[number]}
         rows = Rows.load(arrays)
         bank = DriftBank.load(arrays[_BANK].tobytes(), arl0=self._options.arl0)
-        if bank.n < len(rows):
-            raise StreamError(f"the bank of the snapshot has {bank.n} streams, needs {len(rows)}")
+        if bank.n > len(rows):
+            raise StreamError(f"the bank of the snapshot has {bank.n} streams for {len(rows)} series")
+        bank.grow(len(rows))
         self.rows, self._bank = rows, bank
         self.messages, self.dt_ms = int(head["messages"]), max(int(head["dt_ms"]), 1)
         self.author = str(head["author"][0]), str(head["author"][1])

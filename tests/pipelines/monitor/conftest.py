@@ -1,14 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
-import sys
-
 import pytest
-
-if importlib.util.find_spec("forecast.online.drift") is None:
-    import tests.pipelines.monitor.standin as standin
-
-    sys.modules["forecast.online.drift"] = standin
 
 from pipelines.log.embedded import EmbeddedLog
 from pipelines.store import open_store

@@ -37,7 +37,7 @@ def forecast(name, step, z, version, offset=0, model="AR", h=3, partition=0, mea
     return Forecast(
         series_id=name, ts_ms=START + step * HOUR, model=model, version=version, dt_ms=HOUR, mean=path,
         level=[95.0], lo=[[m - 2.0 for m in path]], hi=[[m + 2.0 for m in path]], z=z,
-        imputed=0 if z is not None else 1, source=Source(topic=ticks, partition=partition, offset=offset), v=1,
+        imputed=int(z is None), source=Source(topic=ticks, partition=partition, offset=offset), v=1,
     )  # fmt: skip
 
 

@@ -33,10 +33,8 @@ def test_runs_are_those_of_one_value_at_a_time(batches, constant):
         ts_ms = 1000 * (at + np.arange(len(batch)))
         at += len(batch)
         got = [(f.row, f.ts_ms, int(f.statistic)) for f in feed.look(rows, row, ts_ms, y.astype(np.float64))]
-        want = []
-        for one in zip(row.tolist(), ts_ms.tolist(), y.tolist(), strict=True):
-            if (run := slow.take(*one)) is not None:
-                want.append((one[0], *run))
+        ticks = zip(row.tolist(), ts_ms.tolist(), y.tolist(), strict=True)
+        want = [(one[0], *run) for one in ticks if (run := slow.take(*one)) is not None]
         assert sorted(got) == sorted(want)
         for series, (value, run, start) in slow.runs.items():
             assert (rows.value[series], rows.run[series], rows.run_ts[series]) == (value, run, start)
