@@ -34,7 +34,7 @@ _COUNTERS: Final = {
     "jobs": "Retraining jobs that events were put to.",
     "told": "Alerts written to their topic.",
     "paths": "Forecast paths scored.",
-    "paths_late": "Forecast paths that ended after the scores of their window were written.",
+    "paths_late": "Forecast paths in no score: they ended too late, or by a wrong clock.",
     "windows": "Windows of scores written.",
     "archived": "Ticks archived.",
     "merges": "Merges of files of the archive.",

@@ -73,7 +73,7 @@ class Scores:
             raise PipelineError(f"a window of scores needs a length of 1 or more, got {window}")
         self.levels, self.window = tuple(float(level) for level in levels), window
         self.late = 0
-        """Paths that ended after the scores of their window were written."""
+        """Paths in no score: they ended after their window was written, or in one that a wrong clock made."""
         self._sums: dict[int, dict[int, dict[Author, Sums]]] = {}
         self._paths: dict[int, int] = {}
         self._served: dict[int, Sums] = {}
@@ -91,21 +91,22 @@ class Scores:
             if index in self._done:
                 self.late += len(some)
                 continue
-            at = self._window(index)
-            self._paths[at] += len(some)
-            authors = self._sums[at].setdefault(partition, {})
+            self._open(index)
+            self._paths[index] += len(some)
+            authors = self._sums[index].setdefault(partition, {})
             for tag in np.unique(scored.tag[some]).tolist():
                 sums = authors.setdefault(scored.names[tag], Sums(len(self.levels)))
                 sums.add(scored, some[scored.tag[some] == tag])
 
     def due(self) -> list[int]:
-        """Return the windows that are done, oldest first."""
-        later, found = 0, []
-        for index in sorted(self._paths, reverse=True):
-            if later and 2 * later >= self._paths[index]:
-                found.append(index)
-            later += self._paths[index]
-        return found[::-1]
+        """Return the windows that are done, oldest first; none while one before it is not."""
+        later, found = sum(self._paths.values()), []
+        for index in sorted(self._paths):
+            later -= self._paths[index]
+            if not later or 2 * later < self._paths[index]:
+                break
+            found.append(index)
+        return found
 
     def open(self) -> list[int]:
         """Return all windows that hold paths, oldest first: to be written when a monitor ends."""
@@ -182,22 +183,25 @@ class Scores:
             self._served[partition] = Sums.restore(parts, "served-", len(self.levels))
             for k, (index, version, model) in enumerate(head["windows"]):
                 sums = Sums.restore(parts, f"{k}-", len(self.levels))
-                at = self._window(int(index))
-                self._sums[at].setdefault(partition, {})[str(version), str(model)] = sums
-                self._paths[at] += int(sums["paths"].sum())
+                self._open(int(index))
+                self._sums[int(index)].setdefault(partition, {})[str(version), str(model)] = sums
+                self._paths[int(index)] += int(sums["paths"].sum())
             self._done.extend(int(index) for index in head["done"] if index not in self._done)
         except (StreamError, LookupError, TypeError, ValueError) as error:
             raise PipelineError(
                 f"the scores of a snapshot cannot be read: {error}; they begin anew without it"
             ) from None
 
-    def _window(self, index: int) -> int:
-        """Return the window that takes the paths of `index`, made where there is room for it."""
-        if index not in self._sums:
-            if len(self._sums) >= _WINDOWS:
-                return min(self._sums, key=lambda known: abs(known - index))
-            self._sums[index], self._paths[index] = {}, 0
-        return index
+    def _open(self, index: int) -> None:
+        """Make a window; where there are too many, that of a clock gone wrong goes: few paths, far away."""
+        if index in self._sums:
+            return
+        if len(self._sums) >= _WINDOWS:
+            most = max(self._paths, key=self._paths.__getitem__)
+            least = min(self._paths, key=lambda known: (self._paths[known], -abs(known - most)))
+            self.late += self._paths.pop(least)
+            del self._sums[least]
+        self._sums[index], self._paths[index] = {}, 0
 
     def _life(self, partition: int) -> Sums:
         return self._served.setdefault(partition, Sums(len(self.levels)))

@@ -25,7 +25,8 @@ def main() -> None:
         ids, ts, y, exog, offsets = ticks(position, size)
         kept.write(3, position, position + size - 1, ids, ts, y, exog, offsets)
         position += size
-        print(position, flush=True)
+        sys.stdout.write(f"{position}\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

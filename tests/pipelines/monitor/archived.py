@@ -10,7 +10,7 @@ IDS = ["a/b", "../c", "é\u2028日本", "x" * 256, "plain", " "]
 
 
 def tick(offset):
-    """Id, time, value, regressor: every seventh has no value, every fifth a second one for an earlier time."""
+    """Id, time, value, regressor: every seventh has no value, every fifth is for an earlier time."""
     name = IDS[offset % len(IDS)]
     ts = (offset - 6 if offset % 5 == 0 and offset >= 6 else offset) * 1000
     return name, ts, math.nan if offset % 7 == 0 else offset * 0.5, offset * 2.0 if offset % 3 else math.nan
