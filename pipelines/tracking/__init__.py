@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from pipelines.tracking.bundle import BundleSummary, log_bundle
 from pipelines.tracking.log import Logged, log_job
+from pipelines.tracking.retrain import RetrainSummary, log_retrain
 from pipelines.tracking.runs import runs
 from pipelines.tracking.scores import SCORES, RunScores, Scored, scores
 from pipelines.tracking.summary import METRICS, Candidate, JobSummary, Metric
@@ -20,11 +21,13 @@ __all__ = [
     "JobSummary",
     "Logged",
     "Metric",
+    "RetrainSummary",
     "RunScores",
     "Scored",
     "Tracker",
     "log_bundle",
     "log_job",
+    "log_retrain",
     "runs",
     "scores",
 ]

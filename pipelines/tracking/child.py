@@ -66,12 +66,13 @@ def _load(tracking_uri: str, requests: queue.SimpleQueue[dict[str, Any]]) -> dic
 
 def _answer(tracking_uri: str, request: dict[str, Any]) -> dict[str, Any]:
     """Do what is asked; try again what may go better, while there is time."""
-    from pipelines.tracking import bundle_run, mirror_run, recording, run_scores
+    from pipelines.tracking import bundle_run, mirror_run, recording, retrain_run, run_scores
     from pipelines.tracking.faults import named
 
     actions: dict[str, Action] = {
         "log": recording.log, "runs": recording.runs, "bundle": bundle_run.log,
-        "scores": run_scores.fetch, "mirror": mirror_run.mirror, "wait": lambda *_: {},
+        "scores": run_scores.fetch, "mirror": mirror_run.mirror,
+        "retrain": retrain_run.log, "wait": lambda *_: {},
     }  # fmt: skip
     action = actions[request["do"]]
     ends = time.monotonic() + request["timeout_s"]

@@ -30,16 +30,22 @@ LEVELS = (80.0, 95.0)
 
 def dataset(summary: JobSummary) -> Dataset:
     """Return what MLflow shows of the training data: where, how much, and the digest; no rows."""
+    data = summary.dataset
+    profile = {name: data[name] for name in ("n_series", "n_rows", "freq")}
+    return told_dataset(summary.fleet, str(data["digest"]), str(data["source"]), profile)
+
+
+def told_dataset(name: str, digest: str, source: str, profile: Mapping[str, Any]) -> Dataset:
+    """Return what MLflow shows of data that it cannot fetch itself."""
     from mlflow.entities import Dataset
 
-    data = summary.dataset
     return Dataset(
-        name=summary.fleet,
-        digest=str(data["digest"]).removeprefix("sha256:")[:_DIGEST_CHARACTERS],
+        name=name,
+        digest=digest.removeprefix("sha256:")[:_DIGEST_CHARACTERS],
         # "code" is MLflow's kind for data that it is told of and cannot fetch itself: a query, a folder.
         source_type="code",
-        source=json.dumps({"tags": {"source": data["source"]}}),
-        profile=json.dumps({name: data[name] for name in ("n_series", "n_rows", "freq")}),
+        source=json.dumps({"tags": {"source": source}}),
+        profile=json.dumps(dict(profile)),
     )
 
 

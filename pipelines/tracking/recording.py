@@ -8,14 +8,16 @@ artifacts lie in place; the tag ``forecast.logged`` comes last.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from pipelines.errors import TrackingError
 from pipelines.tracking.file_store import check_file
 from pipelines.tracking.log import experiment_of
 from pipelines.tracking.summary import METRICS, Candidate, JobSummary, Value
 from pipelines.tracking.uri import shown, sqlite_file
+from pipelines.tracking.view import experiment_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
@@ -34,6 +36,19 @@ LOGGED: Final = "forecast.logged"
 
 CHAMPION: Final = "champion"
 MODEL_FOLDER: Final = "model"
+
+
+class Job(Protocol):
+    """A job that has runs of candidates: a training, a retrain."""
+
+    @property
+    def job_id(self) -> str: ...
+
+    @property
+    def fleet(self) -> str: ...
+
+    @property
+    def candidates(self) -> tuple[Candidate, ...]: ...
 
 
 def connect(tracking_uri: str, write: bool = False) -> MlflowClient:
@@ -72,7 +87,7 @@ def log(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
     if run.data.tags.get(LOGGED) != "complete":
         numbers(client, run, {"horizon": summary.horizon, **summary.params}, summary.metrics)
         client.log_inputs(run.info.run_id, [_dataset(summary)])
-        _candidates(client, experiment, run, summary)
+        candidates(client, experiment, run, summary)
     number = _model_version(client, run, summary)
     if summary.champion:
         client.set_registered_model_alias(summary.fleet, CHAMPION, number)
@@ -92,7 +107,8 @@ def experiment_id(client: MlflowClient, tracking_uri: str, name: str) -> str:
         if path is not None:
             place = (path.parent / "mlflow-artifacts" / name).as_uri()
         try:
-            return str(client.create_experiment(name, artifact_location=place))
+            told = experiment_tags(time.time_ns() // 1_000_000)
+            return str(client.create_experiment(name, artifact_location=place, tags=told))
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
@@ -116,19 +132,19 @@ def _active(tracking_uri: str, name: str, found: Experiment | None) -> Experimen
 
 def _job_run(client: MlflowClient, experiment_id: str, summary: JobSummary) -> Run:
     """Return the one run of this job, new or left by an earlier attempt."""
-    found = _runs_of(client, experiment_id, summary, "job")
+    found = runs_of(client, experiment_id, summary, "job")
     for twin in found[1:]:  # of two attempts at once
         client.delete_run(twin.info.run_id)
     if found:
         return found[0]
-    tags = _tags(summary, "job") | {VERSION: summary.version, "mlflow.source.name": "forecast train"}
+    tags = job_tags(summary, "job") | {VERSION: summary.version, "mlflow.source.name": "forecast train"}
     if summary.candidates:
         tags[MODEL] = summary.candidates[0].name
     run: Run = client.create_run(experiment_id, tags=tags, run_name=summary.job_id)
     return run
 
 
-def _runs_of(client: MlflowClient, experiment_id: str, summary: JobSummary, kind: str) -> list[Run]:
+def runs_of(client: MlflowClient, experiment_id: str, summary: Job, kind: str) -> list[Run]:
     """Return the runs of a job of one kind, the oldest first."""
     return list(
         client.search_runs(
@@ -139,14 +155,14 @@ def _runs_of(client: MlflowClient, experiment_id: str, summary: JobSummary, kind
     )
 
 
-def _tags(summary: JobSummary, kind: str) -> dict[str, str]:
+def job_tags(summary: Job, kind: str) -> dict[str, str]:
     return {JOB_ID: summary.job_id, KIND: kind, FLEET: summary.fleet, "mlflow.source.type": "JOB"}
 
 
-def _candidates(client: MlflowClient, experiment_id: str, parent: Run, summary: JobSummary) -> None:
+def candidates(client: MlflowClient, experiment_id: str, parent: Run, summary: Job) -> None:
     """Make one nested run a candidate."""
     present: dict[str, Run] = {}
-    for run in _runs_of(client, experiment_id, summary, "candidate"):
+    for run in runs_of(client, experiment_id, summary, "candidate"):
         name = run.data.tags[CANDIDATE]
         if name in present:
             client.delete_run(run.info.run_id)
@@ -162,12 +178,12 @@ def _candidate(
     client: MlflowClient,
     experiment_id: str,
     parent: Run,
-    summary: JobSummary,
+    summary: Job,
     candidate: Candidate,
     run: Run | None,
 ) -> None:
     if run is None:
-        tags = _tags(summary, "candidate") | {
+        tags = job_tags(summary, "candidate") | {
             CANDIDATE: candidate.name,
             "mlflow.parentRunId": parent.info.run_id,
         }

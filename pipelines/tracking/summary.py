@@ -35,6 +35,11 @@ METRICS: Final[Mapping[str, Metric]] = {
     "mase_skill": Metric(
         "fraction", "1 - mase_mean / baseline_mase_mean; positive is better than the baseline"
     ),
+    "champion_mase_mean": Metric("ratio", "of a retrain: mase_mean of the champion on the same windows"),
+    "champion_gain": Metric("fraction", "1 - mase_mean / champion_mase_mean; positive is better"),
+    "p_value": Metric("probability", "of a retrain: that the gain over the champion is luck"),
+    "n_events": Metric("events", "of drift that a retrain answers"),
+    "n_refit": Metric("series", "that a retrain changes"),
     "n_series": Metric("series", "in the input"),
     "n_rows": Metric("rows", "in the input"),
     "n_gaps": Metric("series", "with missing values"),

@@ -81,8 +81,10 @@ def job_summary(work: Work, store: Store) -> JobSummary:
     return JobSummary(
         job_id=work.folder.run_id,
         fleet=job.fleet,
-        params={
-            "models": "; ".join(job.models), "horizon": job.horizon, "freq": snapshot["freq"],
+        params=_given(job.models[0])
+        | {
+            "model": work.models()[0].alias, "models": "; ".join(job.models),
+            "horizon": job.horizon, "freq": snapshot["freq"],
             "season_length": work.season_length, "windows": job.windows, "duplicates": job.duplicates,
             "exog": ", ".join(job.exog), "partition_size": job.partition_size,
         },
@@ -102,6 +104,17 @@ def job_summary(work: Work, store: Store) -> JobSummary:
         # A job that was begun before there were such files has none.
         scores=str(work.file(SCORES)) if work.file(SCORES).exists() else None,
     )  # fmt: skip
+
+
+def _given(model: str) -> dict[str, str]:
+    """Return the arguments that the job gives to its model, each a param of its own: axes of MLflow's plots.
+
+    A setting of the job that has the same name goes before.
+    """
+    import json
+
+    arguments = json.loads(model.strip().partition(" ")[2].strip() or "{}")
+    return {name: str(value) for name, value in arguments.items() if name != "alias"}
 
 
 def fleet_metrics(work: Work) -> dict[str, float]:

@@ -91,7 +91,11 @@ def long_frame(n: int, t: int = 48) -> pd.DataFrame:
 
 @pytest.fixture(scope="session")
 def job(tmp_path_factory) -> JobSummary:
-    folder = tmp_path_factory.mktemp("job")
+    return job_of(tmp_path_factory.mktemp("job"))
+
+
+def job_of(folder: Path) -> JobSummary:
+    """A job of five series, whose files lie in `folder`."""
     fitted = fc.fit(long_frame(5), model=fc.AR(2), freq="MS", n_jobs=1)
     fitted.save(folder / "model")
     fitted.report().to_parquet(folder / "per_series.parquet")

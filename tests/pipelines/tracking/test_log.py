@@ -114,7 +114,7 @@ def test_a_second_time_changes_nothing(ask, uri, tracker, job, logged):
 
 
 STOPS = [
-    "_job_run", "numbers", "_dataset", "_candidates", "_candidate", "_model_version",
+    "_job_run", "numbers", "_dataset", "candidates", "_candidate", "_model_version",
 ]  # fmt: skip
 
 
