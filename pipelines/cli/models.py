@@ -55,11 +55,17 @@ def list_versions(
 @options.settings
 @options.as_json
 def show(model: str, config: str | None, store: str | None, tracking: str | None, as_json: bool) -> None:
-    """Show one version: MODEL is FLEET@NUMBER, FLEET@champion, or the beginning of its sha256."""
+    """Show one version and its trail: what drifted, who judged it and how, when it served, and why.
+
+    MODEL is FLEET@NUMBER, FLEET@champion, or the beginning of its sha256.
+    """
     from pipelines.model_names import find_version
+    from pipelines.retrain.trail import lines, trail
 
     with _open(config, store, tracking) as opened:
-        found = _details(opened, find_version(opened, model))
+        row = find_version(opened, model)
+        history = trail(opened, row.fleet, row.version)
+        found = _details(opened, row) | {"trail": history.to_json()}
     if as_json:
         show_json(found)
         return
@@ -72,11 +78,8 @@ def show(model: str, config: str | None, store: str | None, tracking: str | None
         )
     for ancestor in found["ancestors"]:
         click.echo(f"parent       {ancestor}")
-    for one in found["promotions"]:
-        before = "" if one["previous_ver"] is None else f", after {one['previous_ver']}"
-        click.echo(
-            f"promotion    {one['row_version']}: {one['ts']} {one['ver']}{before}; {one['reason'] or '-'}"
-        )
+    for about, line in lines(history):
+        click.echo(f"{about:<12} {line}")
     if found["metrics"]:
         show_frame(_metrics(found["metrics"]), "mean over the fleet, by model")
 

@@ -131,7 +131,7 @@ def _contest(champion: Records, challenger: Records, frame: pd.DataFrame, h: int
     since = ticks.points - challenger.nobs[ticks.rows]
     recent = since >= -WARM_POINTS
     ticks, origins = ticks.take(recent), since[recent] >= 0
-    both = [replay(each, ticks, h, LEVEL, origins) for each in (champion, challenger)]
+    both = [replay(each, ticks, h, (LEVEL,), origins) for each in (champion, challenger)]
     future = future_values(ticks.rows, ticks.points, ticks.y, h)
     with np.errstate(over="ignore", invalid="ignore"):
         errors = [np.abs(future - each.mean) for each in both]
@@ -147,7 +147,7 @@ def _contest(champion: Records, challenger: Records, frame: pd.DataFrame, h: int
 
 
 def _inside(future: F64, paths: Paths) -> Bool:
-    held: Bool = (future[:, 0] >= paths.lo[:, 0]) & (future[:, 0] <= paths.hi[:, 0])
+    held: Bool = (future[:, 0] >= paths.lo[0, :, 0]) & (future[:, 0] <= paths.hi[0, :, 0])
     return held
 
 

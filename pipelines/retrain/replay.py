@@ -15,6 +15,8 @@ from pipelines.kernels.admission import FAR
 from pipelines.stream.grid import Grid
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 # As the stream: a tick farther than half a step from its point is of no point.
@@ -58,7 +60,7 @@ class Paths:
     mean: F64
     """(n, h) units of y; NaN where there was none."""
     lo: F64
-    """(n, h)"""
+    """(levels, n, h)"""
     hi: F64
 
 
@@ -91,7 +93,9 @@ def lay_out(records: Records, frame: pd.DataFrame) -> Ticks:
     return Ticks(rows[order], position[order], ts_ms, y, exog)
 
 
-def replay(records: Records, ticks: Ticks, h: int, level: float, first: Bool | None = None) -> Paths:
+def replay(
+    records: Records, ticks: Ticks, h: int, levels: Sequence[float], first: Bool | None = None
+) -> Paths:
     """Return the forecasts after every tick, parameters fixed, from where each record stands.
 
     A tick at a point that a record has seen already gives NaN. One without a regressor that the model needs
@@ -101,20 +105,21 @@ def replay(records: Records, ticks: Ticks, h: int, level: float, first: Bool | N
     ----------
     ticks
         Laid out for these series (other parameters and another end of the data do not matter).
-    level
-        Coverage of the interval in percent.
+    levels
+        Coverage of the intervals in percent.
     first
         (n,) ticks whose forecasts are wanted; the others only move the state. All where left out.
     """
     n = len(ticks)
     wanted = np.ones(n, dtype=np.bool_) if first is None else first
-    out = Paths(*(np.full((n, h), np.nan) for _ in range(3)))
+    ends = (np.full((len(levels), n, h), np.nan) for _ in range(2))
+    out = Paths(np.full((n, h), np.nan), *ends)
     grid = Grid.of(records.freq)
     table = np.ascontiguousarray(records.start[:, None], dtype=np.int64)
     position = grid.positions(grid.times(ticks.ts_ms), ticks.rows, table, _TOLERANCE)
     since = position - records.nobs[ticks.rows]
     used = (position != FAR) & (since >= 0) & (since <= _MOST_POINTS)
-    bank = Bank(records, h, (level,))
+    bank = Bank(records, h, levels)
     slots = bank.add(np.arange(records.n_series))
     if _needed(records):
         used &= ~bank.lacking(slots[ticks.rows], {name: ticks.exog[name] for name in _needed(records)})
@@ -162,7 +167,7 @@ def _step(
         raise InputError(f"the archived ticks cannot be replayed: {error}") from error
     keep = wanted[part]
     out.mean[part[keep]] = found.mean[keep]
-    out.lo[part[keep]], out.hi[part[keep]] = found.lo[0][keep], found.hi[0][keep]
+    out.lo[:, part[keep]], out.hi[:, part[keep]] = found.lo[:, keep], found.hi[:, keep]
 
 
 def _blocks(index: I64, h: int) -> list[I64]:

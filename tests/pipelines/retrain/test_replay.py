@@ -24,7 +24,7 @@ def test_the_forecast_after_every_tick_is_that_of_the_model_moved_on():
     model, new = fitted(), live(8)
     new["b"][3] = np.nan
     laid = lay_out(model.records[0], ticks(new, POINTS))
-    got = replay(model.records[0], laid, 5, 95.0)
+    got = replay(model.records[0], laid, 5, (95.0,))
     assert len(laid) == 32
     for k in range(8):
         moved = model.update(frame({name: y[: k + 1] for name, y in new.items()}, POINTS))
@@ -32,8 +32,8 @@ def test_the_forecast_after_every_tick_is_that_of_the_model_moved_on():
         for i, name in enumerate(IDS):
             row = 8 * i + k
             np.testing.assert_allclose(got.mean[row], want.loc[name, "AR"], rtol=1e-9)
-            np.testing.assert_allclose(got.lo[row], want.loc[name, "AR-lo-95"], rtol=1e-9)
-            np.testing.assert_allclose(got.hi[row], want.loc[name, "AR-hi-95"], rtol=1e-9)
+            np.testing.assert_allclose(got.lo[0, row], want.loc[name, "AR-lo-95"], rtol=1e-9)
+            np.testing.assert_allclose(got.hi[0, row], want.loc[name, "AR-hi-95"], rtol=1e-9)
 
 
 def test_gaps_repeats_strangers_and_what_was_seen_before():
@@ -49,9 +49,9 @@ def test_gaps_repeats_strangers_and_what_was_seen_before():
         ["unique_id", "ts_ms"], kind="stable", ignore_index=True
     )
     laid = lay_out(model.records[0], both)
-    got = replay(model.records[0], laid, 3, 95.0)
+    got = replay(model.records[0], laid, 3, (95.0,))
     clean = lay_out(model.records[0], gap)
-    want = replay(model.records[0], clean, 3, 95.0)
+    want = replay(model.records[0], clean, 3, (95.0,))
     seen = laid.points < POINTS
     assert np.isnan(got.mean[seen]).all()
     kept = ~seen & (laid.points < 2 * POINTS)
@@ -80,13 +80,13 @@ def test_regressors_come_from_the_ticks():
     model = fc.fit(long[:50], fc.ARX(lags=1), "h", exog=["x"], n_jobs=1)
     new = ticks({"a": y[50:]}, 50).assign(x=x[50:])
     laid = lay_out(model.records[0], new)
-    got = replay(model.records[0], laid, 2, 95.0)
+    got = replay(model.records[0], laid, 2, (95.0,))
     for k in range(8):
         moved = model.update(long[50 : 51 + k])
         want = moved.predict(2, X_df=long[51 + k : 53 + k].drop(columns="y"))["ARX"]
         np.testing.assert_allclose(got.mean[k], want, rtol=1e-8)
     assert np.isnan(got.mean[-1]).all()  # nothing is known of the regressor after the last
-    lacks = replay(model.records[0], lay_out(model.records[0], new.drop(columns="x")), 2, 95.0)
+    lacks = replay(model.records[0], lay_out(model.records[0], new.drop(columns="x")), 2, (95.0,))
     assert np.isnan(lacks.mean).all()
 
 
