@@ -40,11 +40,14 @@ _HIGHEST_R = 0.99
 
 @exact_kernel
 def _bin(state: F64, x: float) -> int:
-    """Edges at or below x."""
-    b = 0
+    """Bin number of x: edges below it, and half of those that equal it.
+
+    Few different values make edges that are equal: half way, steps up and down from them are both seen.
+    """
+    twice = 0
     for k in range(BINS - 1):
-        b += x >= state[EDGES + k]
-    return b
+        twice += int(x > state[EDGES + k]) + int(x >= state[EDGES + k])
+    return twice // 2
 
 
 @exact_kernel

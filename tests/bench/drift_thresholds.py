@@ -13,7 +13,7 @@ import numpy as np
 
 from forecast.online.drift import threshold_table
 from forecast.online.drift.detectors import DETECTORS
-from forecast.online.drift.run_lengths import NOISES, simulate_arl0
+from forecast.online.drift.run_lengths import NOISES, simulate_arl0, simulate_input_arl0
 
 # Name, then for Gaussian and t5 noise: lowest and highest threshold, at ARL0 of about 100 and 4 million.
 GRIDS = {
@@ -22,10 +22,13 @@ GRIDS = {
     "correlation": ((1.9, 12.3), (1.7, 11.4)),
     "adaptive": ((1.6, 12.8), (1.5, 12.2)),
 }
+# The same of the input detectors, which see windows and are slower to simulate.
+INPUT_GRIDS = {"psi": (0.09, 0.46), "ks": (0.11, 0.24)}
 POINTS, LOW = 12, 6
 SEED = 20_261
 # Streams and ticks of the low half and of the high half.
 SIZES = ((512, 200_000), (2048, 1_000_000))
+INPUT_SIZES = ((1024, 20_000), (16_384, 20_000))
 
 HEAD = '''"""ARL0 of the detectors by simulation; made by `python -m tests.bench.drift_thresholds`."""
 
@@ -54,12 +57,28 @@ def table(noise: str, threads: int, scale: float) -> dict[str, list[tuple[float,
     return {name: list(zip(grid[:, d], mean[:, d], error[:, d], strict=True)) for name, d in columns.items()}
 
 
+def input_table(threads: int, scale: float) -> dict[str, list[tuple[float, float, float]]]:
+    """As `table`, of the input detectors on independent values."""
+    made = {}
+    for d, (name, ends) in enumerate(INPUT_GRIDS.items()):
+        grid = np.full((POINTS, len(INPUT_GRIDS)), np.inf)
+        grid[:, d] = np.linspace(*ends, POINTS).round(4)
+        found = []
+        for part, (streams, ticks) in zip((grid[:LOW], grid[LOW:]), INPUT_SIZES, strict=True):
+            some = max(int(streams * scale) // 8, 1) * 8
+            runs = simulate_input_arl0(part, streams=some, ticks=ticks, seed=SEED, threads=threads)
+            found.append((runs.mean[:, d], runs.error[:, d]))
+        mean, error = (np.concatenate(each) for each in zip(*found, strict=True))
+        made[name] = list(zip(grid[:, d], mean, error, strict=True))
+    return made
+
+
 def source(tables: dict[tuple[str, str], list[tuple[float, float, float]]]) -> str:
     """The module."""
     lines = [HEAD]
     for (name, noise), rows in tables.items():
         lines.append(f'    ("{name}", "{noise}"): (')
-        lines += [f"        ({height:.3f}, {mean:.5g}, {error:.2g})," for height, mean, error in rows]
+        lines += [f"        ({height:.4f}, {mean:.5g}, {error:.2g})," for height, mean, error in rows]
         lines.append("    ),")
     return "\n".join(
         [*lines, "}", '"""By detector and noise: threshold, ARL0 in ticks, its standard error."""', ""]
@@ -76,6 +95,8 @@ def main() -> None:
     for noise in NOISES:
         made = table(noise, args.threads, args.scale)
         tables |= {(name, noise): rows for name, rows in made.items()}
+    made = input_table(args.threads, args.scale)
+    tables |= {(name, "gaussian"): rows for name, rows in made.items()}
     args.to.write_text(source(tables), encoding="utf-8")
 
 

@@ -91,7 +91,11 @@ class Input:
             return None
         reference, window = np.array(self.kept[:REFERENCE]), np.array(self.kept[-WINDOW:])
         edges = np.sort(reference)[[REFERENCE * k // BINS for k in range(1, BINS)]]
-        number = [np.searchsorted(edges, values, side="right") for values in (reference, window)]
+        # Where edges are equal, a value that equals them lies in the middle.
+        number = [
+            (np.searchsorted(edges, values) + np.searchsorted(edges, values, side="right")) // 2
+            for values in (reference, window)
+        ]
         counts = [np.bincount(bins, minlength=BINS) for bins in number]
         q, p = (c / len(b) for c, b in zip(counts, number, strict=True))
         ks = np.abs(np.cumsum(p) - np.cumsum(q)).max()
@@ -101,3 +105,16 @@ class Input:
         r = np.clip((deviation[1:] * deviation[:-1]).sum() / spread, 0.0, 0.99) if spread else 0.0
         factor = (1 - r) / (1 + r)
         return ((p - q) * np.log(p / q)).sum() * factor, ks * np.sqrt(factor)
+
+
+def cusum_runs(k, h, streams, rng):
+    """(streams,) run lengths of the plain two-sided CUSUM on standard normal numbers, none clipped."""
+    up, down, runs, tick = np.zeros(streams), np.zeros(streams), [], 0
+    while len(up):
+        tick += 1
+        z = rng.normal(size=len(up))
+        up, down = np.maximum(up + z - k, 0), np.maximum(down - z - k, 0)
+        calm = np.maximum(up, down) < h
+        runs += [tick] * int((~calm).sum())
+        up, down = up[calm], down[calm]
+    return np.array(runs)

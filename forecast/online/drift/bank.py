@@ -2,32 +2,26 @@
 
 from __future__ import annotations
 
-import operator
 import struct
 import zlib
 from collections.abc import Sequence
-from typing import SupportsIndex, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from forecast.errors import ArtifactError, InputError
 from forecast.kernels import drift
 from forecast.kernels.octets import F32
 from forecast.online.drift.detectors import DETECTORS, Alarms, alarm_room, gathered, heights, watched
+from forecast.online.drift.rows import Bytes, count_of, floats, grown, row_numbers
 from forecast.online.drift.thresholds import thresholds
-from forecast.types import F64, I64
+from forecast.types import F64
 
 ARL0 = 1_440_000.0
 """One false alarm in so many ticks: of 100,000 streams a minute, 100 a day and detector."""
 
-# Rows that are kept ready beyond those asked for.
-_GROWTH = 0.25
-
 _HEAD = struct.Struct("<4sHHQI")
 _MAGIC, _VERSION = b"DRFT", 1
-
-Bytes: TypeAlias = bytes | bytearray | memoryview
 
 
 class DriftBank:
@@ -78,13 +72,7 @@ class DriftBank:
         InputError
             It has more.
         """
-        if count_of(n) < self._n:
-            raise InputError(f"the bank has {self._n} rows and cannot shrink to {n}; say how many in all")
-        if n > len(self._table):
-            wider = np.zeros((max(n, int(len(self._table) * (1 + _GROWTH))), drift.COLUMNS), np.float32)
-            wider[: self._n] = self._table[: self._n]
-            self._table = wider
-        self._n = int(n)
+        self._table, self._n = grown(self._table, self._n, n), count_of(n)
 
     def step(self, rows: ArrayLike, z: ArrayLike) -> Alarms:
         """Move rows on by their ticks; a detector that alarms is at rest again after that tick.
@@ -102,7 +90,7 @@ class DriftBank:
         InputError
             There is no such row, or the lengths differ; then nothing has moved.
         """
-        at, values = self._rows(rows), floats("z", z)
+        at, values = row_numbers(rows, self._n), floats("z", z)
         if values.shape != at.shape:
             raise InputError(f"{len(at)} rows, but z has shape {values.shape}; one a row")
         parts = [(np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0))]
@@ -124,11 +112,11 @@ class DriftBank:
         InputError
             There is no such row.
         """
-        self._table[self._rows(rows)] = 0
+        self._table[row_numbers(rows, self._n)] = 0
 
     def dump(self, rows: ArrayLike | None = None) -> bytes:
         """Return the state of `rows`, of all where left out; 76 bytes a row and a head of 20."""
-        table = self._table[: self._n] if rows is None else self._table[self._rows(rows)]
+        table = self._table[: self._n] if rows is None else self._table[row_numbers(rows, self._n)]
         body = np.ascontiguousarray(table, "<f4").tobytes()
         return _HEAD.pack(_MAGIC, _VERSION, drift.COLUMNS, len(table), zlib.crc32(body)) + body
 
@@ -147,9 +135,6 @@ class DriftBank:
         bank._table = _read(data)
         bank._n = len(bank._table)
         return bank
-
-    def _rows(self, rows: ArrayLike) -> I64:
-        return row_numbers(rows, self._n)
 
 
 def _read(data: Bytes) -> F32:
@@ -186,35 +171,3 @@ def sound(table: F32) -> bool:
         and (np.abs(windows) <= drift.CLIP * longest).all()
         and ((ticks >= 0) & (ticks < longest) & (ticks == np.floor(ticks))).all()
     )
-
-
-def count_of(n: SupportsIndex) -> int:
-    """Return a number of rows, checked."""
-    try:
-        rows = -1 if isinstance(n, bool) else operator.index(n)
-    except TypeError:
-        rows = -1
-    if rows < 0:
-        raise InputError(f"n must be a number of rows, 0 or more, got {n!r}")
-    return rows
-
-
-def row_numbers(rows: ArrayLike, n: int) -> I64:
-    """Return row numbers in the one kind of array that kernels take, all of them 0..n-1."""
-    given: NDArray[np.generic] = np.asarray(rows)
-    if given.ndim != 1 or (given.size and given.dtype.kind not in "iu"):
-        raise InputError(f"rows must be a list of whole numbers, got {given.dtype} of shape {given.shape}")
-    # A number beyond int64 comes out negative.
-    at = np.require(given.astype(np.int64, copy=False), np.int64, ["C", "A", "W"])
-    if len(at) and (at.min() < 0 or at.max() >= n):
-        bad = int(((at < 0) | (at >= n)).argmax())
-        raise InputError(f"row {given[bad]} is not one of the {n} rows of the bank; grow it first")
-    return at
-
-
-def floats(name: str, values: ArrayLike) -> F64:
-    """Return numbers in the one kind of array that kernels take."""
-    try:
-        return np.require(values, np.float64, ["C", "A", "W"])
-    except (TypeError, ValueError, OverflowError):
-        raise InputError(f"{name} must be numbers, got {values!r:.80}") from None

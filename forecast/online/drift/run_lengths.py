@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecast.errors import InputError, nearest
-from forecast.kernels import drift
+from forecast.kernels import drift, drift_inputs
 from forecast.kernels.drift_run_length import GAUSSIAN, T5, count_alarms, run_lengths
 from forecast.online.drift.detectors import heights
 from forecast.types import F64, I64, U64
@@ -18,6 +18,9 @@ NOISES = {"gaussian": GAUSSIAN, "t5": T5}
 
 # Shares of the streams: enough for the cores to end together.
 _SHARES = 8
+
+# Ticks by which the changes of two shares lie apart: spread over every block of the adaptive detector.
+_PHASE = 146
 
 # The second word of every key of ours: draws of other parts of the library have another one.
 _KEY = 0xD21F7
@@ -67,10 +70,32 @@ def simulate_arl0(
         return counts
 
     with ThreadPoolExecutor(threads) as pool:
-        alarms = np.sum(list(pool.map(count, range(0, streams, share))), axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        mean = np.where(alarms > 0, streams * ticks / alarms, np.nan)
-        return RunLengths(mean, mean / np.sqrt(alarms), alarms)
+        return _rates(streams * ticks, np.sum(list(pool.map(count, range(0, streams, share))), axis=0))
+
+
+def simulate_input_arl0(
+    limits: F64,
+    *,
+    streams: int,
+    ticks: int,
+    phi: float = 0.0,
+    every: int = 1,
+    seed: int = 0,
+    threads: int = 1,
+) -> RunLengths:
+    """As `simulate_arl0`, of the input detectors on autoregressions of order 1; `limits` is (m, 2)."""
+    key, share = _key(seed), _shares(streams)
+    _even("ticks", ticks)
+    if not abs(phi) < 1:
+        raise InputError(f"phi must be inside -1..1, got {phi!r}")
+
+    def count(first: int) -> I64:
+        counts = np.zeros((len(limits), drift_inputs.DETECTORS), np.int64)
+        drift_inputs.count_alarms(key, first, share, ticks, float(phi), every, limits, counts)
+        return counts
+
+    with ThreadPoolExecutor(threads) as pool:
+        return _rates(streams * ticks, np.sum(list(pool.map(count, range(0, streams, share))), axis=0))
 
 
 def simulate_runs(
@@ -84,7 +109,8 @@ def simulate_runs(
     values
         (6,) thresholds.
     streams, limit, calm
-        `streams` a multiple of 8; `limit` (even) ticks after the change, `calm` (even) before it.
+        `streams` a multiple of 8; `limit` (even) ticks after the change, `calm` (even) before it, where not 0
+        up to 1,022 more: the change then meets the windows of the adaptive detector anywhere.
     shift, sd, rho
         Mean, standard deviation and lag-1 autocorrelation of the innovations after the change.
 
@@ -101,9 +127,10 @@ def simulate_runs(
         raise InputError(f"rho must be inside -1..1 and sd at least 0, got {rho!r} and {sd!r}")
 
     def run(first: int) -> I64:
+        before = calm + first // share * _PHASE if calm else 0
         lengths = np.empty((share, drift.DETECTORS), np.int64)
         run_lengths(
-            key, first, calm, limit, code, float(shift), float(sd), float(rho), drift.COEFFICIENTS,
+            key, first, before, limit, code, float(shift), float(sd), float(rho), drift.COEFFICIENTS,
             drift.WEIGHTS, limits, lengths, np.empty(2),
         )  # fmt: skip
         return lengths
@@ -122,6 +149,13 @@ def mean_run(lengths: I64, limit: int) -> RunLengths:
         censored = mean / np.sqrt(alarms)
     plain = lengths.std(axis=0, ddof=1) / np.sqrt(len(lengths))
     return RunLengths(mean, np.where(ended.all(axis=0), plain, censored), alarms)
+
+
+def _rates(ticks: int, alarms: I64) -> RunLengths:
+    """Mean runs of alarms that came in so many ticks."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = np.where(alarms > 0, ticks / alarms, np.nan)
+        return RunLengths(mean, mean / np.sqrt(alarms), alarms)
 
 
 def _key(seed: int) -> U64:

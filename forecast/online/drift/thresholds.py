@@ -71,13 +71,21 @@ def thresholds(arl0: float) -> Thresholds:
         if name in REFERENCES:
             values.append(_solved(REFERENCES[name], arl0))
             continue
-        curves = [np.array(rows) for (detector, _), rows in TABLE.items() if detector == name]
-        values.append(max(_height(curve, math.log(arl0)) for curve in curves))
-        if arl0 > min(curve[-1, 1] for curve in curves):
+        values.append(height_of(name, math.log(arl0)))
+        if arl0 > min(curve[-1, 1] for curve in _curves(name)):
             beyond.append(name)
     rounded = np.array(values, np.float32).astype(np.float64)
     rounded.flags.writeable = False
     return Thresholds(float(arl0), rounded, tuple(beyond))
+
+
+def height_of(name: str, log_arl0: float) -> float:
+    """Return the threshold of a detector with tables: the highest of those of its kinds of noise."""
+    return max(_height(curve, log_arl0) for curve in _curves(name))
+
+
+def _curves(name: str) -> list[F64]:
+    return [np.array(rows) for (detector, _), rows in TABLE.items() if detector == name]
 
 
 def _height(curve: F64, target: float) -> float:
