@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import NormalDist
 
 import numpy as np
+from scipy.special import ndtr
 
 from forecast.models.assemble import take
 from forecast.models.certificate import certify
@@ -41,6 +42,9 @@ class Scored:
     """Mean absolute error over the path, in units of the champion's one-step standard deviation."""
     interval: F64
     """Interval score (Gneiting and Raftery 2007, eq. 43), in the same units."""
+    crps: F64
+    """Of a normal distribution with this mean and interval (eq. 21 there), in the same units: by it windows
+    are chosen, for it knows of the spread as well as of the mean."""
     inside: F64
     count: F64
 
@@ -107,7 +111,7 @@ def play(
         pick = choose(losses[:r], windows.there, found[r], found[:r])
         scores = _try(panel, model, windows, active, origin, plan.h, level, jobs, truth, scale)
         for j, scored in enumerate(scores):
-            losses[r, j] = scored.loss[0]
+            losses[r, j] = scored.crps[0]
         # A candidate that cannot be fitted here gives way to the next best, and in the end to all data.
         pick = np.where(np.isnan(losses[r, pick, everyone]), 0, pick)
         rounds.window[r, active] = pick[active]
@@ -179,7 +183,7 @@ def _try(
 
 
 def _take(to: Scored, r: int, scores: Sequence[Scored], pick: I64, active: I64) -> None:
-    for name in ("loss", "interval", "inside", "count"):
+    for name in ("loss", "interval", "crps", "inside", "count"):
         table = np.stack([getattr(scored, name)[0] for scored in scores])
         getattr(to, name)[r, active] = table[pick[active], active]
 
@@ -199,12 +203,28 @@ def _points(panel: Panel, rows: I64, origin: I64, h: int) -> I64:
 
 def _unit(ahead: Forecasts) -> F64:
     """(m,) one-step standard deviation that the champion says, in units of y; 1 where it says none."""
-    sd = (ahead.hi[:, 0, 0] - ahead.lo[:, 0, 0]) / (2.0 * NormalDist().inv_cdf(0.5 + ahead.levels[0] / 200.0))
+    sd = (ahead.hi[:, 0, 0] - ahead.lo[:, 0, 0]) / _reach(ahead.levels[0])
     return np.where(np.isfinite(sd) & (sd > 0), sd, 1.0)
 
 
+def _reach(level: float) -> float:
+    """Width of an interval of a normal distribution, in standard deviations."""
+    return 2.0 * NormalDist().inv_cdf(0.5 + level / 200.0)
+
+
+def _crps(error: F64, sd: F64) -> F64:
+    """CRPS of N(0, sd^2) at `error`; without a spread the absolute error."""
+    some = np.where(sd > 0, sd, 1.0)
+    w = error / some
+    crps = some * (
+        w * (2.0 * ndtr(w) - 1.0) + np.exp(-w * w / 2.0) * np.sqrt(2.0 / np.pi) - 1.0 / np.sqrt(np.pi)
+    )
+    return np.where(sd > 0, crps, np.abs(error))
+
+
 def _empty(k: int, n: int) -> Scored:
-    return Scored(np.full((k, n), np.nan), np.full((k, n), np.nan), np.zeros((k, n)), np.zeros((k, n)))
+    loss, interval, crps = (np.full((k, n), np.nan) for _ in range(3))
+    return Scored(loss, interval, crps, np.zeros((k, n)), np.zeros((k, n)))
 
 
 def _put(to: Scored, r: int, rows: I64, ahead: Forecasts, truth: F64, scale: F64, level: float) -> None:
@@ -218,6 +238,8 @@ def _put(to: Scored, r: int, rows: I64, ahead: Forecasts, truth: F64, scale: F64
         outside = np.maximum(lo - truth, 0.0) + np.maximum(truth - hi, 0.0)
         width = (hi - lo) + 2.0 / (1.0 - level / 100.0) * outside
         interval = np.where(seen, width, 0.0).sum(axis=1) / per
+        crps = np.where(seen, _crps(truth - ahead.mean, (hi - lo) / _reach(level)), 0.0).sum(axis=1) / per
+    to.crps[r, rows] = np.where(np.isfinite(crps), crps, np.nan)
     to.loss[r, rows] = np.where(np.isfinite(error), error, np.nan)
     to.interval[r, rows] = np.where(np.isfinite(interval), interval, np.nan)
     hits = (seen & (lo <= truth) & (truth <= hi)).sum(axis=1)
