@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from forecast.types import I64, Bool
-from pipelines.consumer.columns import Shape, shape_of
+from pipelines.consumer.columns import Shape
 from pipelines.logs import log
+from pipelines.monitor.history_scales import HistoryScales
 from pipelines.monitor.matured import Scored
 from pipelines.monitor.maturing import Made, Maturing, Seen
 from pipelines.stream.grid import Grid
 
 if TYPE_CHECKING:
-    from pipelines.monitor.columns import Author, Forecasts
+    from pipelines.monitor.columns import Author, Forecasts, Shaped
     from pipelines.monitor.versions import Lineage
+
+
+def _nameless(rows: I64) -> list[str]:
+    return [""] * len(rows)
 
 
 @dataclass(slots=True)
@@ -28,24 +33,27 @@ class Paths:
     ----------
     lineage
         Returns a model of a version, None where there is none.
+    ids
+        Names the series of rows.
     """
 
     lineage: Callable[[Author], Lineage | None]
+    ids: Callable[[I64], Sequence[str]] = _nameless
     maturing: Maturing | None = None
     waiting: int = 0
     """Numbers of the forecasts that wait for their ticks."""
+    scales: HistoryScales = field(default_factory=HistoryScales)
     _made: list[tuple[Shape, Author, Made]] = field(default_factory=list)
 
     def put(self, found: Forecasts, rows: I64, known: Bool) -> None:
         """Take forecasts; of series that are not `known` to their version nothing is scored."""
-        groups: dict[tuple[Shape, int], list[int]] = {}
-        author = found.author.tolist()
-        for i in np.flatnonzero(known & (found.source >= 0)).tolist():
-            groups.setdefault((shape_of(found.messages[i]), author[i]), []).append(i)
-        for (shape, of), some in groups.items():
-            made = _made(found, rows, np.array(some, dtype=np.int64), shape)
-            self._made.append((shape, found.authors[of], made))
-            self.waiting += made.mean.size + made.lo.size + made.hi.size
+        usable = known & (found.source >= 0)
+        for part in found.paths:
+            author = np.where(usable[part.at], found.author[part.at], -1)
+            for of in np.unique(author[author >= 0]).tolist():
+                made = _made_of(found, rows, part, author == of)
+                self._made.append((part.shape, found.authors[of], made))
+                self.waiting += made.mean.size + made.lo.size + made.hi.size
 
     def feed(self, seen: Seen) -> Scored | None:
         """Take the ticks that the forecasts before were made of, and return the paths that are over."""
@@ -63,6 +71,7 @@ class Paths:
             ticks = Seen(seen.rows[at:to], seen.offset[at:to], seen.ts[at:to], seen.y[at:to])
             at = to
             maturing.grow(1 + max(int(part.rows.max()), int(ticks.rows.max(initial=-1))))
+            self._scale(maturing, author)
             tag = np.full(len(part.rows), maturing.number(*author), dtype=np.int64)
             found.append(maturing.feed(part._replace(tag=tag), ticks))
         if not made and self.maturing is not None and len(seen.rows):
@@ -96,21 +105,20 @@ class Paths:
             self.maturing = Maturing(0, *shape, season_length, self._grid(author))
         return self.maturing
 
+    def _scale(self, maturing: Maturing, author: Author) -> None:
+        """Fix the scales of series that are new, where their training history knows them."""
+        lineage = self.lineage(author)
+        self.scales.fix(maturing.reference, None if lineage is None else lineage.history, self.ids)
+
     def _grid(self, author: Author) -> Grid | None:
         lineage = self.lineage(author)
         return None if lineage is None else Grid.of(lineage.freq)
 
 
-def _made(found: Forecasts, rows: I64, some: I64, shape: Shape) -> Made:
-    messages = [found.messages[i] for i in some.tolist()]
-    bounds = len(some), len(shape[1]), shape[0]
+def _made_of(found: Forecasts, rows: I64, part: Shaped, some: Bool) -> Made:
+    """Return forecasts `some` of one shape, in the order of the log."""
+    at = part.at[some]
     return Made(
-        rows[some],
-        found.source[some],
-        found.ts_ms[some],
-        np.array([each.mean for each in messages], dtype=np.float64),
-        np.array([each.lo for each in messages], dtype=np.float64).reshape(bounds).swapaxes(0, 1),
-        np.array([each.hi for each in messages], dtype=np.float64).reshape(bounds).swapaxes(0, 1),
-        found.dt_ms[some],
-        found.author[some],
-    )
+        rows[at], found.source[at], found.ts_ms[at], part.mean[some], part.lo[:, some], part.hi[:, some],
+        found.dt_ms[at], found.author[at],
+    )  # fmt: skip

@@ -23,6 +23,7 @@ from pipelines.monitor.ticks import Queue, Ticks
 from pipelines.monitor.watch import Watch
 
 if TYPE_CHECKING:
+    from forecast.types import I64
     from pipelines.monitor.columns import Forecasts
     from pipelines.monitor.options import MonitorOptions
     from pipelines.monitor.versions import Catalog
@@ -83,7 +84,7 @@ class Post:
     def __post_init__(self) -> None:
         self.watch = Watch(self.options, self.catalog, self.counts)
         self.queue = Queue(self.bad, self.read)
-        self.paths = Paths(self.catalog.lineage)
+        self.paths = Paths(self.catalog.lineage, self._ids)
         self.kept = Kept(self.options.archive is not None)
 
     @property
@@ -211,6 +212,9 @@ class Post:
                 self.number, self.options.ticks,
             )  # fmt: skip
         self.counts["elsewhere"] += elsewhere
+
+    def _ids(self, rows: I64) -> list[str]:
+        return [self.watch.rows.id(row) for row in rows.tolist()]
 
     def _regressors(self) -> tuple[str, ...]:
         lineage = self.catalog.lineage(self.watch.author) if self.watch.author[0] else None

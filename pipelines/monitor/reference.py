@@ -42,6 +42,8 @@ class Reference:
         if season_length < 1:
             raise PipelineError(f"season_length must be 1 or more, got {season_length}")
         self.m = season_length
+        self.asked = 0
+        """Series, the first ones, whose history was looked into."""
         self._scale = np.full(n, np.nan)
         self._source = np.zeros(n, dtype=np.uint8)
         self._slot = np.full(n, NOWHERE)
@@ -115,6 +117,7 @@ class Reference:
         """Take what `parts` returned, checked for its shapes by the caller."""
         n = len(parts["scale"])
         self.grow(n)
+        self.asked = n
         self._scale[:n], self._source[:n] = parts["scale"], parts["source"]
         rows = parts["ring_row"]
         slot = self._slots(rows)

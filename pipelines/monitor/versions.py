@@ -48,6 +48,8 @@ class Lineage:
     freq: Freq
     season_length: int
     """That of most series; 1: none."""
+    history: str | None = None
+    """Folder of what its whole version was trained on; None: not known."""
 
 
 @dataclass(slots=True)
@@ -133,7 +135,8 @@ class Catalog:
             models[stored.alias] = _overlay(
                 models.get(stored.alias), row.version, stored.alias, stored.records, origin
             )
-        return models
+        history = (row.training or {}).get("history")
+        return {alias: replace(model, history=history or model.history) for alias, model in models.items()}
 
 
 def _renamed(model: Lineage, version: str) -> Lineage:

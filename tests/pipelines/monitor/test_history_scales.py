@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from forecast.models.frames import to_panel
-from pipelines.monitor.history_scales import history_scales
+from pipelines.monitor.history_scales import HistoryScales, read_scales
+from pipelines.monitor.reference import HISTORY, UNKNOWN, Reference
 from pipelines.train.history import write_history
 from tests.oracles import metrics
 
@@ -32,19 +33,43 @@ def history(tmp_path):
 
 def test_scales_are_the_formula(history):
     folder, y = history
-    found = history_scales(folder, ["gaps", "é日本", "nobody", "constant", "a/b"], 3)
-    wanted = [metrics.scale(y[name].tolist(), 3) for name in ("gaps", "é日本", "constant", "a/b")]
-    np.testing.assert_allclose(found[[0, 1, 3, 4]], wanted, rtol=1e-12)
-    assert np.isnan(found[[2, 3]]).all()
+    found = read_scales(folder, 3)
+    for name, values in y.items():
+        np.testing.assert_allclose(found[name], metrics.scale(values.tolist(), 3), rtol=1e-12)
+    assert np.isnan(found["constant"])
 
 
-def test_a_history_that_is_gone_or_damaged_knows_nothing_and_says_so(history, tmp_path, caplog):
+def test_each_series_is_asked_about_once(history):
+    folder, y = history
+    names, asked = ["gaps", "nobody", "constant", "a/b"], []
+
+    def ids(rows):
+        asked.extend(rows.tolist())
+        return [names[row] for row in rows.tolist()]
+
+    scales, reference = HistoryScales(), Reference(2, 3)
+    scales.fix(reference, str(folder), ids)
+    reference.grow(4)
+    for _ in range(2):
+        scales.fix(reference, str(folder), ids)
+    assert asked == [0, 1, 2, 3]
+    found, source = reference.scales(np.arange(4))
+    assert source.tolist() == [HISTORY, UNKNOWN, UNKNOWN, HISTORY]
+    assert found[3] == pytest.approx(metrics.scale(y["a/b"].tolist(), 3))
+
+
+def test_without_a_history_ticks_say_the_scales(history):
+    reference = Reference(1, 3)
+    HistoryScales().fix(reference, None, lambda rows: ["a/b"])
+    HistoryScales().fix(reference, str(history[0]), lambda rows: ["a/b"])
+    assert reference.scales(np.arange(1))[1][0] == UNKNOWN
+
+
+def test_a_history_that_is_gone_or_damaged_knows_less_and_says_so(history, tmp_path, caplog):
     folder, _ = history
-    assert np.isnan(history_scales(tmp_path / "none", ["a"], 1)).all()
+    assert read_scales(tmp_path / "none", 1) == {}
     (folder / "part-00001.parquet").write_bytes(b"x")
-    found = history_scales(folder, ["a/b", "gaps"], 1)
-    assert np.isfinite(found[0])
-    assert np.isnan(found[1])
+    assert set(read_scales(folder, 1)) == {"a/b", "é日本"}
     (folder / "history.json").write_text("{}")
-    assert np.isnan(history_scales(folder, ["a/b"], 1)).all()
+    assert read_scales(folder, 1) == {}
     assert caplog.text.count("are made from ticks") == 3
