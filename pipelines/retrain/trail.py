@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 # Names of series that are listed; the number of all is told beside them.
 _NAMED: Final = 20
 
+# Numbers of a judgement that a line shows, the first ones; --json has all.
+_FIGURES: Final = 24
+
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
@@ -172,7 +175,7 @@ def _judgement_line(one: Tested) -> str:
     verdict = "passed" if one.passed else "failed"
     against = "" if one.against is None else f" against {one.against}"
     why = one.evidence.get("why") or one.evidence.get("reason") or ""
-    figures = ", ".join(f"{name} {text}" for name, text in _figures(one.evidence))
+    figures = ", ".join(f"{name} {text}" for name, text in _figures(one.evidence)[:_FIGURES])
     return f"{one.stage}: {one.ts} {verdict}{against}: {why}" + (f" ({figures})" if figures else "")
 
 
