@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecast.selection.metrics import crps, mae
 from forecast.types import F64, I64, U8
+
+# Paths that are scored at a time: their numbers, and those between, stay in the cache.
+_BLOCK: Final = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,23 +83,28 @@ def score_paths(
     Gaussian forecast it is); see `forecast.selection.metrics.crps` for its formula and source.
     Without levels it is the absolute error.
     """
+    blocks = [_score(values[at : at + _BLOCK], levels) for at in range(0, max(len(values), 1), _BLOCK)]
+    error, score, hits, n = (np.concatenate(column) for column in zip(*blocks, strict=True))
+    return Scored(
+        rows=rows, origin=origin, end=end, tag=tag, names=names, levels=levels, n=n.astype(np.int64),
+        missing=(values.shape[1] - n).astype(np.int64), mae=_finite(error), mase=_finite(error / scale),
+        crps=_finite(score), hits=hits.astype(np.int64), scale=scale, scale_source=source,
+    )  # fmt: skip
+
+
+def _score(values: NDArray[np.float32], levels: tuple[float, ...]) -> tuple[F64, F64, I64, I64]:
+    """Return absolute errors, CRPS, points inside of each level, and points observed, of k paths."""
     n_levels = len(levels)
     parts = np.moveaxis(values.astype(np.float64), 2, 1)
     mean, lo, hi, y = parts[:, 0], parts[:, 1 : 1 + n_levels], parts[:, 1 + n_levels : -1], parts[:, -1]
     half = np.array(levels) / 200.0
     taus = np.concatenate([0.5 - half[::-1], [0.5], 0.5 + half])
     quantiles = np.concatenate([lo[:, ::-1], mean[:, None], hi], axis=1)
-    seen = ~np.isnan(y)
     with np.errstate(over="ignore", invalid="ignore"):  # of a forecast beyond what float32 holds
         error = mae(y, mean)
         score = crps(y, quantiles, taus)
         hits = ((lo <= y[:, None]) & (y[:, None] <= hi)).sum(axis=2)
-    n = seen.sum(axis=1)
-    return Scored(
-        rows=rows, origin=origin, end=end, tag=tag, names=names, levels=levels, n=n.astype(np.int64),
-        missing=(values.shape[1] - n).astype(np.int64), mae=_finite(error), mase=_finite(error / scale),
-        crps=_finite(score), hits=hits.astype(np.int64), scale=scale, scale_source=source,
-    )  # fmt: skip
+    return error, score, hits, (~np.isnan(y)).sum(axis=1)
 
 
 def _finite(values: F64) -> F64:
