@@ -83,7 +83,7 @@ def job_summary(work: Work, store: Store) -> JobSummary:
         fleet=job.fleet,
         params=_given(job.models[0])
         | {
-            "model": work.models()[0].alias, "models": "; ".join(job.models),
+            "model": work.models()[0].alias, "models": "; ".join(model.alias for model in work.models()),
             "horizon": job.horizon, "freq": snapshot["freq"],
             "season_length": work.season_length, "windows": job.windows, "duplicates": job.duplicates,
             "exog": ", ".join(job.exog), "partition_size": job.partition_size,

@@ -1,7 +1,7 @@
 """MLflow's own pages of a fleet, in a browser.
 
-``python -m tests.services.mlflow_pages FILE.png`` makes the picture in the docs: a server, three trainings and a
-retrain of a small fleet, the compare page.
+``python -m tests.services.mlflow_pages FILE.png`` makes the picture in the docs: a server, three trainings
+and a retrain of a small fleet, the compare page.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def log_nights(url: str, job: JobSummary, fleet: str) -> list[str]:
     """Log three trainings that differ in their lags, and a retrain; return the ids of their runs."""
     found = []
     for k, (lags, mase, inside) in enumerate(NIGHTS):
-        params = {"model": "AR", "models": f'AR {{"lags": {lags}}}', "lags": lags, "windows": 2, "freq": "MS"}
+        params = {"model": "AR", "models": "AR", "lags": lags, "windows": 2, "freq": "MS"}
         metrics = {"mase_mean": mase, "mase_p90": 1.5 * mase, "coverage_80": inside, "n_series": 5}
         metrics |= {"crps_mean": 2.2 * mase, "coverage_95": 0.94, "mase_skill": 1 - mase, "n_failed": 0}
         night = replace(
@@ -64,7 +64,8 @@ def log_nights(url: str, job: JobSummary, fleet: str) -> list[str]:
     again = RetrainSummary(
         job=7, fleet=fleet, outcome="promoted", reason="significant gain", parent_version=job.version,
         parent_run_id=found[-1], version="12" * 32,
-        params={"model": "AR", "lags": 13, "horizon": 6, "windows": 2, "freq": "MS", "trigger": "drift"},
+        params={"model": "AR", "models": "AR", "lags": 13, "horizon": 6, "windows": 2, "freq": "MS",
+                "trigger": "drift"},
         metrics={"mase_mean": 0.79, "mase_p90": 1.1, "champion_mase_mean": 0.84, "p_value": 0.01,
                  "coverage_80": 0.8, "crps_mean": 1.7, "n_events": 3, "n_refit": 2, "mase_skill": 0.21},
     )  # fmt: skip
@@ -90,6 +91,15 @@ def compare(tab: Page, runs: int) -> None:
     tab.locator(".parcoords").first.wait_for()
 
 
+def plot(tab: Page, metric: str) -> None:
+    """Put a metric of our choice on the axis of the parallel coordinates that are open."""
+    box = tab.locator(".plots-wrapper, body").get_by_role("combobox").nth(1)
+    box.click()
+    box.fill(metric)
+    tab.keyboard.press("Enter")
+    tab.keyboard.press("Escape")
+
+
 def main(target: str) -> None:
     """Write the picture."""
     from tests.pipelines.tracking.conftest import job_of
@@ -100,6 +110,7 @@ def main(target: str) -> None:
         with page() as tab:
             open_scores(tab, url, experiment_of(url, "shop")["experiment_id"])
             compare(tab, 4)
+            plot(tab, "mase_mean")
             tab.screenshot(path=target)
 
 
