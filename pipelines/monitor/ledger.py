@@ -52,7 +52,8 @@ class Ledger:
         recorded = self.store.record_events(
             self._events(post.drift), snapshot=snapshot, ignored=self._events(post.notes)
         )
-        self.totals.record(alarm.detector for alarm in (*post.drift, *post.notes))
+        # Without the name of a regressor: what people call theirs is no label.
+        self.totals.record(alarm.detector.partition(" ")[0] for alarm in (*post.drift, *post.notes))
         self.totals.add("jobs", len(recorded.jobs))
         self.totals.add("commits")
         post.saved(post.epoch + 1)

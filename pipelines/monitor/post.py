@@ -221,7 +221,7 @@ class Post:
         return () if lineage is None else lineage.exog
 
     def _see(self, ticks: Ticks) -> Seen:
-        rows, faults = self.watch.tick(ticks.text, ticks.first, ticks.last, ticks.ts_ms, ticks.y)
+        rows, faults = self.watch.tick(ticks)
         self.note(faults)
         self.counts["ticks"] += len(rows)
         self.kept.put(ticks, rows)

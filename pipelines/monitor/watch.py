@@ -10,17 +10,19 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from forecast.online.drift import DETECTORS, DriftBank
-from forecast.types import F64, I64, U8, Bool
+from forecast.types import F64, I64, Bool
 from pipelines.errors import StreamError
 from pipelines.monitor.columns import Author, Forecasts
 from pipelines.monitor.feed import Fault, Feed, active
 from pipelines.monitor.gate import Alarm
+from pipelines.monitor.inputs import Inputs
 from pipelines.monitor.rows import NEVER, Rows
 from pipelines.monitor.versions import STRANGER, Catalog, Lineage
 
 if TYPE_CHECKING:
     from forecast.online.drift import Alarms
     from pipelines.monitor.options import MonitorOptions
+    from pipelines.monitor.ticks import Ticks
 
 _BANK: Final = "bank"
 
@@ -44,6 +46,7 @@ class Watch:
         self.author: Author = ("", "")
         """Of the last forecast."""
         self.feed = Feed(options.constant_ticks, options.silent_ticks)
+        self.inputs = Inputs(options.arl0)
         self._options, self._catalog, self._counts = options, catalog, counts
         self._bank = DriftBank(0, arl0=options.arl0)
 
@@ -78,11 +81,16 @@ class Watch:
             alarms += self._step(found, some, rows[some], found.z[some] / scale[some])
         return rows, np.asarray(origin != STRANGER), alarms
 
-    def tick(self, text: U8, first: I64, last: I64, ts_ms: I64, y: F64) -> tuple[I64, list[Alarm]]:
-        """Take ticks (k,), and return their rows and the faults of the feed that begin with them."""
-        rows = self.rows.number(text, first, last)
+    def tick(self, ticks: Ticks) -> tuple[I64, list[Alarm]]:
+        """Take ticks, and return their rows, and faults of the feed and drift of regressors to be told."""
+        rows = self.rows.number(ticks.text, ticks.first, ticks.last)
         known = np.flatnonzero(rows >= 0)
-        faults = self.feed.look(self.rows, rows[known], ts_ms[known], y[known])
+        ts_ms = ticks.ts_ms[known]
+        faults = self.feed.look(self.rows, rows[known], ts_ms, ticks.y[known])
+        drifts = self.inputs.take(rows[known], ticks.exog[known], ticks.names)
+        if not self.author[0]:  # no forecast yet: there is no version that an event could be of
+            return rows, []
+        faults += [Fault(row, name, int(ts_ms[i]), *numbers) for row, i, name, *numbers in drifts]
         return rows, [self._fault(fault) for fault in faults]
 
     def listen(self) -> list[Alarm]:
@@ -99,13 +107,15 @@ class Watch:
         arrays = self.rows.dump()
         used, arrays["origin"] = np.unique(arrays["origin"], return_inverse=True)
         arrays["origin"] = arrays["origin"].astype(np.int64)
+        names, inputs = self.inputs.dump()
         head = {
+            "inputs": names,
             "messages": self.messages,
             "dt_ms": self.dt_ms,
             "author": self.author,
             "origins": [None if i < 0 else self._catalog.author(i) for i in used.tolist()],
         }
-        return head, {**arrays, _BANK: np.frombuffer(self._bank.dump(), dtype=np.uint8)}
+        return head, {**arrays, **inputs, _BANK: np.frombuffer(self._bank.dump(), dtype=np.uint8)}
 
     def load(self, head: dict[str, Any], arrays: dict[str, np.ndarray[Any, Any]]) -> None:
         """Take what `dump` returned; `StreamError` where it does not fit together."""
@@ -122,7 +132,9 @@ class Watch:
         if bank.n > len(rows):
             raise StreamError(f"the bank of the snapshot has {bank.n} streams for {len(rows)} series")
         bank.grow(len(rows))
-        self.rows, self._bank = rows, bank
+        inputs = Inputs(self._options.arl0)
+        inputs.load(head["inputs"], arrays)
+        self.rows, self._bank, self.inputs = rows, bank, inputs
         self.messages, self.dt_ms = int(head["messages"]), max(int(head["dt_ms"]), 1)
         self.author = str(head["author"][0]), str(head["author"][1])
 
@@ -173,18 +185,18 @@ class Watch:
                 self._counts["cooled"] += 1
                 continue
             self.rows.quiet[row] = count[position] + self._options.cooldown_ticks
-            message = found.messages[some[position]]
+            i = int(some[position])
             told.append(
                 Alarm(
-                    message.series_id, message.version, message.model, DETECTORS[detector], message.ts_ms,
-                    message.dt_ms, statistic, float(self._bank.thresholds[detector]),
+                    self.rows.id(row), *found.authors[int(found.author[i])], DETECTORS[detector],
+                    int(found.ts_ms[i]), int(found.dt_ms[i]), statistic,
+                    float(self._bank.thresholds[detector]),
                 )
             )  # fmt: skip
         return told
 
     def _fault(self, fault: Fault) -> Alarm:
         version, model = self.author
-        self._counts[fault.detector] += 1
         return Alarm(
             self.rows.id(fault.row), version, model, fault.detector, fault.ts_ms, self.dt_ms, fault.statistic,
             fault.threshold,

@@ -50,14 +50,14 @@ class Feed:
         self.offsets = dict.fromkeys(range(partitions), 0)
         self.at = {}
 
-    def send(self, rows, version, partition=0, model="AR", ticks=True, exog=None):
-        """Rows are (id, step, value); z is the value."""
+    def send(self, rows, version, partition=0, model="AR", ticks=True):
+        """Rows are (id, step, value) or (id, step, value, regressors); z is the value."""
         made, seen = [], []
-        for name, step, z in rows:
+        for name, step, z, *exog in rows:
             offset = self.offsets[partition]
             self.offsets[partition] += 1
             key = name.encode()
-            tick = Tick(series_id=name, ts_ms=START + step * HOUR, value=z, exog=exog or {}, v=1)
+            tick = Tick(series_id=name, ts_ms=START + step * HOUR, value=z, exog=exog[0] if exog else {}, v=1)
             seen.append((key, encode_tick(tick)))
             made.append(
                 (key, encode_forecast(forecast(name, step, z, version, offset, model, partition=partition)))
