@@ -90,6 +90,12 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     help="Keep the ticks in history_root/FLEET/ticks: refits need them.",
 )
 @click.option(
+    "--archive-days",
+    type=click.FloatRange(1.0, 1e6),
+    metavar="DAYS",
+    help="Ticks older than this leave the archive; left out, they stay. Not for series that count ints.",
+)
+@click.option(
     "--commit-interval", "commit_interval_s", type=click.FloatRange(0.001, 3600.0), default=5.0,
     show_default=True, metavar="SECONDS", help="Between two commits while nothing drifts.",
 )  # fmt: skip
@@ -193,7 +199,7 @@ def _options(settings: Settings, asked: dict[str, Any]) -> MonitorOptions:
 
     same = (
         "ticks", "forecasts", "alerts", "gate_steps", "hold_s", "constant_ticks", "silent_ticks",
-        "commit_interval_s", "metrics_port", "metrics_host", "stop_at_end",
+        "commit_interval_s", "metrics_port", "metrics_host", "stop_at_end", "archive_days",
     )  # fmt: skip
     return MonitorOptions(
         asked["fleet"],

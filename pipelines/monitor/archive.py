@@ -60,6 +60,8 @@ class TickArchive:
         self._exog = 0
         self._expired_s = now_s()
         self._damaged: set[str] = set()
+        self.written = 0
+        """Ticks, those that came again too."""
         self.merges = 0
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -108,6 +110,7 @@ class TickArchive:
         file = TickFile.written(partition, first_offset, last_offset)
         self._exog = max(self._exog, len(exog))
         self._put(file, _table(ids, ts_ms, np.asarray(y, np.float64), offsets, exog))
+        self.written += len(ts_ms)
         self.tidy(partition)
         if self.keep_days is not None and self._now_s() - self._expired_s > _EXPIRE_S:
             self.expire()

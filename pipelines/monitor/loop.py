@@ -385,8 +385,25 @@ class Monitor:
             ends = self.member.ends(places)
             lag = {at: max(end - self.posts[at.number].position, 0) for at, end in ends.items()}
             self.totals.lag = {(at.topic, at.number): behind for at, behind in lag.items()}
+            self._count()
         if self.until is not None and self._idle:
             self._finish(self.until)
+
+    def _count(self) -> None:
+        """Count what takes a while to count, and close the paths of series that went silent."""
+        gauges, active = self.totals.gauges, 0
+        for post in self.posts.values():
+            some, reached = post.watch.active()
+            active += some
+            maturing = post.paths.maturing
+            # A path of the others later, late ticks are not to be thought of.
+            over = None if maturing is None else maturing.expire(reached - maturing.h * post.watch.dt_ms)
+            post.scored += [] if over is None else [over]
+        gauges["series_active"] = active
+        archive = self.ledger.archive
+        if archive is not None:
+            gauges["archive_files"] = archive.files
+            self.totals.counts["archived"], self.totals.counts["merges"] = archive.written, archive.merges
 
     def _report(self) -> None:
         posts = self.posts.values()

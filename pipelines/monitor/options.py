@@ -50,6 +50,8 @@ class MonitorOptions:
     """Steps that the other series move on while one does not; 0: not looked at."""
     archive: Path | None = None
     """Folder of archives, ``FLEET/ticks`` within it; None: ticks are not archived."""
+    archive_days: float | None = None
+    """Ticks older than this, by the clock of this machine, leave the archive; None: they stay."""
     commit_interval_s: float = 5.0
     commit_messages: int = 200_000
     """Messages of a partition after which a commit does not wait for the interval."""
@@ -74,6 +76,8 @@ class MonitorOptions:
         topics = (self.ticks, self.forecasts, self.alerts)
         if len(set(topics)) < len(topics) or not all(name.strip() for name in topics):
             raise SettingsError(f"ticks, forecasts and alerts must be three topics, got {topics}")
+        if self.archive_days is not None:
+            _check("archive_days", self.archive_days, 1.0, 1e6)
         for name, low, high in _RANGES:
             _check(name, getattr(self, name), low, high)
 

@@ -83,7 +83,8 @@ def _monitor(
     totals: Totals, health: MonitorHealth, read: ReadTick, n: int,
 ) -> Monitor:  # fmt: skip
     catalog = Catalog(store, options.fleet)
-    archive = None if options.archive is None else TickArchive(options.archive / options.fleet / "ticks")
+    folder = None if options.archive is None else options.archive / options.fleet / "ticks"
+    archive = None if folder is None else TickArchive(folder, options.archive_days)
     return Monitor(
         member, reader, Ledger(store, alerts, archive, options, totals),
         Posting(store, reader, catalog, options, totals, read), Scorer(store, catalog, totals, partitions=n),
