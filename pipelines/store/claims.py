@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Engine, TextualSelect, and_, select, text, update
@@ -104,7 +105,7 @@ def claim_job(engine: Engine, owner: str, ttl_s: float, attempts: int = ATTEMPTS
     attempts
         The most that a job has.
     """
-    if not (owner and ttl_s > 0 and attempts >= 1):
+    if not (owner and 0 < ttl_s < inf and attempts >= 1):
         raise StoreError(f"a claim needs an owner, a time and an attempt, got {owner!r}, {ttl_s}, {attempts}")
     values = {"owner": owner, "ttl": round(ttl_s * 1000)}
     while True:

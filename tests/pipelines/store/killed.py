@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass
 from multiprocessing.synchronize import Semaphore
 from typing import Any
 
+from sqlalchemy.orm import configure_mappers
+
 from pipelines.errors import ConflictError, StoreError
 from pipelines.store import (
     FollowUp,
@@ -25,6 +27,8 @@ from pipelines.store import (
 )
 from tests.pipelines.store.fleets import manifest
 
+configure_mappers()  # once, before the first fork
+
 # Forked from a process that has no threads and no connections, with the modules read already: a start takes
 # milliseconds.
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -32,6 +36,8 @@ CONTEXT.set_forkserver_preload(["tests.pipelines.store.killed"])
 
 LEASE_S = 0.25
 ENDLESS = 1_000_000
+# What a process does in a round before it is killed, on average.
+STEPS = 4
 N_FLEETS = 5
 # (group, topic, partition) that all monitors fight for.
 PARTITION = ("monitor", "forecasts", 0)
@@ -61,21 +67,18 @@ class Toll:
 def run_rounds(url: str, rounds: int, workers: int = 4, monitors: int = 2, seed: int = 0) -> Toll:
     """Start processes and kill them all, `rounds` times; then let one worker end in peace, and count."""
     rng = random.Random(seed)
-    killed = 0
     with open_store(url) as store:
         store.upgrade()
     for number in range(rounds):
+        done = CONTEXT.Semaphore(0)
         roles = [work] * workers + [watch] * monitors
-        ready = CONTEXT.Semaphore(0)
-        children = [CONTEXT.Process(target=role, args=(url, rng.random(), ready)) for role in roles]
+        children = [CONTEXT.Process(target=role, args=(url, rng.random(), done)) for role in roles]
         for child in children:
             child.start()
-        for _ in children:
-            ready.acquire(timeout=60)
+        wait(children, done)
         rng.shuffle(children)
         for child in children:
             time.sleep(rng.uniform(0, 0.05))
-            killed += child.is_alive()
             child.kill()
         for child in children:
             child.join()
@@ -84,7 +87,15 @@ def run_rounds(url: str, rounds: int, workers: int = 4, monitors: int = 2, seed:
         time.sleep(LEASE_S)
         while (claim := store.claim_job("last", 60, attempts=ENDLESS)) is not None:
             commit(store, claim)
-        return count(store, rounds, killed)
+        return count(store, rounds, rounds * (workers + monitors))
+
+
+def wait(children: list[Any], done: Semaphore) -> None:
+    """Until there was some work, however busy the machine is, or all killed themselves over it."""
+    ends = time.monotonic() + 10
+    left = STEPS * len(children)
+    while left and any(child.is_alive() for child in children) and time.monotonic() < ends:
+        left -= done.acquire(timeout=0.02)
 
 
 def count(store: Store, rounds: int, killed: int) -> Toll:
@@ -106,26 +117,26 @@ def count(store: Store, rounds: int, killed: int) -> Toll:
     return Toll(rounds, killed, sent, len(judged), sum(max(job.fence - 1, 0) for job in jobs), double, lost)
 
 
-def work(url: str, seed: float, ready: Semaphore) -> None:
+def work(url: str, seed: float, done: Semaphore) -> None:
     """Claim, wait, and commit, fail or let go; killed by itself now and then in the middle of a commit."""
     rng = random.Random(seed)
     dying(rng)
     with open_store(url, lock_timeout_s=30) as store:
-        store.jobs(last=1)
-        ready.release()
         while True:
             try:
-                step(store, rng)
+                if step(store, rng):
+                    done.release()
             except StoreError as error:
                 if not error.retriable:
                     raise
 
 
-def step(store: Store, rng: random.Random) -> None:
+def step(store: Store, rng: random.Random) -> bool:
+    """Return whether there was something to do."""
     claim = store.claim_job(f"{os.getpid()}", LEASE_S, attempts=ENDLESS)
     if claim is None:
         time.sleep(0.002)
-        return
+        return False
     maybe_die(rng, 0.03)
     time.sleep(rng.uniform(0, 0.004))
     choice = rng.random()
@@ -139,6 +150,7 @@ def step(store: Store, rng: random.Random) -> None:
     else:
         commit(store, claim)
     maybe_die(rng, 0.02)
+    return True
 
 
 def commit(store: Store, claim: claims.Claim) -> None:
@@ -150,12 +162,10 @@ def commit(store: Store, claim: claims.Claim) -> None:
     store.finish_job(claim, version=version, judgements=[judgement], follow_up=more)
 
 
-def watch(url: str, seed: float, ready: Semaphore) -> None:
+def watch(url: str, seed: float, done: Semaphore) -> None:
     """Record events from where the snapshot says, some of them twice, beside another that does the same."""
     rng = random.Random(seed)
     with open_store(url, lock_timeout_s=30) as store:
-        store.jobs(last=1)
-        ready.release()
         while True:
             found = store.snapshot(*PARTITION)
             epoch, first = (0, 0) if found is None else (found.epoch, int(found.positions["next"]))
@@ -163,6 +173,7 @@ def watch(url: str, seed: float, ready: Semaphore) -> None:
             sent = [event(i) for i in range(max(first - 2, 0), last)]
             try:
                 store.record_events(sent, snapshot=NewSnapshot(*PARTITION, epoch, {"next": last}, b"bank"))
+                done.release()
             except ConflictError:
                 continue  # the other was first: go on from its snapshot
             except StoreError as error:

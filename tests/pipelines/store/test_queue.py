@@ -1,4 +1,4 @@
-"""The queue: what comes in, who runs it, what is committed."""
+"""The queue: what comes in, who runs it, what is committed; `test_claims` has what goes wrong."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import time
 import pytest
 
 from pipelines.errors import ConflictError, LeaseLostError, StoreError
-from pipelines.store import FollowUp, NewEvent, NewJudgement, NewSnapshot, NewVersion
+from pipelines.store import FollowUp, NewEvent, NewJudgement, NewSnapshot, NewVersion, Recorded
 from tests.pipelines.store.fleets import manifest
+from tests.pipelines.store.test_versions import at_once
 
 
 def event(key="k", fleet="a", series="s1", **values):
@@ -34,7 +35,7 @@ def test_events_of_a_fleet_share_one_job(store):
     assert (again.new, again.jobs) == (1, found.jobs[:1])
     assert [row.event.dedup_key for row in store.job_events(found.jobs[0])] == ["1", "2", "4"]
     assert {row.state for row in store.events()} == {"coalesced"}
-    assert store.record_events([event("1"), event("4")]) == type(found)(0, ())
+    assert store.record_events([event("1"), event("4")]) == Recorded(0, ())
     job = store.job(found.jobs[0])
     assert (job.fleet, job.job_key, job.state, job.payload) == ("a", "a", "queued", {"kind": "drift"})
     assert store.events(fleet="b")[0].event == event("3", "b")
@@ -146,3 +147,90 @@ def test_a_connection_that_records_often_still_finds_its_index(store):
         store.enqueue("b", {"kind": "refit"})
         store.claim_job("w", 60)
     assert len(store.events()) == 12
+
+
+def test_a_waiting_job_keeps_its_payload_and_its_time(store):
+    first = store.enqueue("a", {"kind": "refit"}, run_after_s=60)
+    assert store.enqueue("a", {"kind": "drift"}) == first
+    assert store.record_events([event()]).jobs == (first,)
+    assert store.enqueue("a", {}, job_key="a/shadow/2") != first
+    job = store.job(first)
+    assert (job.payload, job.run_after_ms - job.created_ts_ms) == ({"kind": "refit"}, 60_000)
+    assert store.claim_job("w", 60).job_key == "a/shadow/2"
+    assert store.claim_job("w", 60) is None
+
+
+def test_once_is_once_whatever_became_of_the_job(store):
+    key = {"job_key": "a/refit/2026-01-01T00:00", "once": True}
+    first = store.enqueue("a", {"kind": "refit"}, **key)
+    assert store.enqueue("a", {"kind": "refit"}, **key) == first
+    claim = store.claim_job("w", 60)
+    assert store.enqueue("a", {"kind": "refit"}, **key) == first
+    store.finish_job(claim)
+    assert store.enqueue("a", {"kind": "refit"}, **key) == first
+    assert states(store) == ["done"]
+    assert set(at_once(6, lambda i: store.enqueue("b", {}, job_key="b/refit/1", once=True))) == {first + 1}
+
+
+def test_jobs_go_by_the_time_they_are_due(store):
+    late, soon = store.enqueue("late", {}, run_after_s=0.1), store.enqueue("soon", {})
+    also = store.enqueue("also", {})
+    time.sleep(0.12)
+    assert [store.claim_job("w", 60).id for _ in range(3)] == [soon, also, late]
+
+
+def test_events_that_are_ignored_make_no_job(store):
+    found = store.record_events([event("1")], enqueue=False)
+    assert found == Recorded(1, (), None)
+    found = store.record_events([event("2")], ignored=[event("3", "b"), event("2")])
+    assert (found.new, len(found.jobs)) == (2, 1)
+    assert [(row.event.dedup_key, row.state) for row in store.events()] == [
+        ("1", "ignored"), ("2", "coalesced"), ("3", "ignored"),
+    ]  # fmt: skip
+    assert [job.fleet for job in store.jobs()] == ["a"]
+
+
+def test_jobs_and_events_are_filtered(store):
+    store.record_events([event(str(i), "ab"[i % 2]) for i in range(6)])
+    store.finish_job(store.claim_job("w", 60))
+    assert [len(store.events(fleet=fleet)) for fleet in "abc"] == [3, 3, 0]
+    assert [row.event.dedup_key for row in store.events(last=2)] == ["4", "5"]
+    assert {row.event.fleet for row in store.events(state="done")} == {"a"}
+    assert states(store, fleet="b") == ["queued"]
+    assert [job.fleet for job in store.jobs(last=1)] == ["b"]
+    for call in (store.jobs, store.events):
+        with pytest.raises(StoreError, match=r"state 'late' is unknown; known"):
+            call(state="late")
+    with pytest.raises(StoreError, match="no job 99"):
+        store.job(99)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda s: s.record_events([event(), event("2", "b")], job_key="x"), r"one fleet.*\['a', 'b'\]"),
+        (lambda s: s.record_events([event(statistic=float("nan"))]), "'s1' has the statistic nan"),
+        (lambda s: s.enqueue("a", {"x": object()}), "the payload holds a object"),
+        (lambda s: s.enqueue("a", {1: 2}), "the payload has the key 1"),
+        (lambda s: s.enqueue("", {}), "needs a fleet"),
+        (lambda s: s.enqueue("a", {}, run_after_s=float("nan")), "cannot wait for nan"),
+        (lambda s: s.enqueue("a", {}, run_after_s=-1), "cannot wait for -1"),
+        (lambda s: s.claim_job("", 60), "a claim needs.*got '', 60, 5"),
+        (lambda s: s.claim_job("w", 0), "a claim needs.*got 'w', 0, 5"),
+        (lambda s: s.claim_job("w", 60, attempts=0), "a claim needs.*got 'w', 60, 0"),
+        (lambda s: s.claim_job("w", float("inf")), "a claim needs.*got 'w', inf"),
+        (lambda s: s.retry_job(1), "no job 1"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(store, call, message):
+    with pytest.raises(StoreError, match=message):
+        call(store)
+    assert store.events() == store.jobs() == []
+
+
+def test_large_numbers_and_many_events(store):
+    store.record_events([event("x", statistic=float("inf"), threshold=1e308)])
+    assert store.events()[0].event.statistic == float("inf")
+    found = store.record_events([event(f"{i}", series=f"s{i}") for i in range(2_500)])
+    assert (found.new, len(store.job_events(found.jobs[0]))) == (2_500, 2_501)
+    assert store.jobs()[0].id == store.enqueue("a", {}, run_after_s=1e300)
