@@ -66,8 +66,8 @@ def _topics(command: Any) -> Any:  # noqa: ANN401  # a command
     help="What is together: alarms within so many steps.",
 )
 @click.option(
-    "--hold", "hold_s", type=click.FloatRange(0.0, 3600.0), default=20.0, show_default=True, metavar="SECONDS",
-    help="An alarm waits for others no longer than this.",
+    "--hold", "hold_s", type=click.FloatRange(0.0, 3600.0), default=20.0, show_default=True,
+    metavar="SECONDS", help="An alarm waits for others no longer than this.",
 )  # fmt: skip
 @click.option(
     "--constant-ticks",
