@@ -1,4 +1,4 @@
-"""`forecast models list|show|promote|rollback`."""
+"""`forecast models list|show|promote|rollback|backfill`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.cli import options
+from pipelines.cli.backfilling import backfill
 from pipelines.cli.promoting import promote, rollback
 from pipelines.cli.show import show_frame, show_json
 
@@ -22,6 +23,7 @@ def command() -> None:
     """List, show, promote and roll back the model versions of the store."""
 
 
+command.add_command(backfill)
 command.add_command(promote)
 command.add_command(rollback)
 

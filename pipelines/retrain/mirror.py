@@ -122,6 +122,7 @@ def _version(row: VersionRow) -> VersionTold:
         parent=row.parent_version,
         number=row.mlflow_version,
         params={"models": "; ".join(aliases), "ver": row.ver, "n_changed": row.n_series, "freq": row.freq},
-        metrics=known_metrics((row.metrics or {}).get(aliases[0])),
+        # Those of a version with a parent are the parent's, by which streams choose a model.
+        metrics={} if row.parent_version else known_metrics((row.metrics or {}).get(aliases[0])),
         horizon=int(job.get("horizon", 1)),
     )

@@ -77,8 +77,14 @@ def _register(
 
     run = _run(client, experiment, fleet, told)
     if run.data.tags.get(LOGGED) != "complete":
-        metrics = {name: value for name, value in told.metrics.items() if math.isfinite(value)}
-        numbers(client, run, dict(told.params), metrics)
+        # The run may be that of the retrain job: what it was told stays, for a param cannot be changed.
+        params = {name: value for name, value in told.params.items() if name not in run.data.params}
+        metrics = {
+            name: value
+            for name, value in told.metrics.items()
+            if math.isfinite(value) and name not in run.data.metrics
+        }
+        numbers(client, run, params, metrics)
         with tempfile.TemporaryDirectory() as folder:
             _pack(fleet, told, versions, found, Path(folder))
             client.log_artifacts(run.info.run_id, folder)

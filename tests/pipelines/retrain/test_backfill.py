@@ -102,6 +102,23 @@ def test_it_begins_with_the_first_event_of_the_job_that_made_the_version(shop, d
     assert shop.store.forecasts(second)["cutoff"].min() == pd.Timestamp(at, unit="ms")
 
 
+def test_one_command_writes_them(shop, drifted):
+    from click.testing import CliRunner
+
+    from pipelines.cli import main
+
+    def call(*words):
+        line = ["models", "backfill", "shop@2", *words, "--store", shop.settings.store_url]
+        (shop.folder / "f.toml").write_text(f'history_root = "{shop.settings.history_root}"\n')
+        return CliRunner().invoke(main, [*line, "--config", str(shop.folder / "f.toml")])
+
+    at = pd.Timestamp(START_MS + (DRIFT + 37) * HOUR_MS, unit="ms").isoformat()
+    assert call("--since", at).stdout == f"{2 * 3 * 24 * 2} rows of forecasts of shop@2\n"
+    assert call("--since", at + "+00:00").stdout.startswith("288 rows")
+    assert "is no time" in call("--since", "noon").stderr
+    assert "say from when on" in call().stderr
+
+
 def test_what_the_store_does_not_take_is_thinned_out(shop, drifted):
     _, second, _, _ = drifted
     shop.settings = shop.settings.model_copy(update={"sql_rows": 1_000})
