@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sqlalchemy import Engine, select
 
 from forecast.models.freq import Freq
@@ -90,6 +91,13 @@ def _columns(row: VersionRow, frame: pd.DataFrame) -> dict[str, Column]:
         "model_version_id": row.id,
         "source": LIVE,
         **values,
-        "value": frame["value"].to_numpy(np.float64, na_value=np.nan)[order],
-        "n": frame["n"].to_numpy(np.int64)[order],
+        "value": _numbers(frame, "value", np.float64)[order],
+        "n": _numbers(frame, "n", np.int64)[order],
     }
+
+
+def _numbers(frame: pd.DataFrame, name: str, dtype: type[np.number[Any]]) -> NDArray[Any]:
+    try:
+        return frame[name].to_numpy(dtype)
+    except (TypeError, ValueError):
+        raise StoreError(f"column {name!r} holds {frame[name].dtype}, needs numbers") from None

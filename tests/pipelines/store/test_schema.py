@@ -116,6 +116,26 @@ def test_an_older_schema_is_named_and_upgraded_with_its_rows(store, next_release
     assert store.check().ok
 
 
+def test_the_schema_before_retraining_keeps_its_rows_and_checks(store):
+    """Down to the second revision and up again: no table that stays is rebuilt, on SQLite either."""
+    fill(store)
+    before = store.versions(), store.champion("a"), store.jobs(), store.events()
+    assert store.downgrade("0002") == ("0003", "0002")
+    names = {"judgement", "monitor_snapshot", "fleet_score"}
+    assert not names & set(store.tables_with_rows())
+    assert store.upgrade() == ("0002", "0003")
+    assert store.check().ok
+    assert (store.versions(), store.champion("a"), store.jobs(), store.events()) == before
+    for statement in (
+        "UPDATE retrain_job SET state = 'late'",
+        "UPDATE model_version SET state = 'best'",
+        "UPDATE drift_event SET state = 'lost'",
+        "UPDATE champion SET model_version_id = 999",
+    ):
+        with pytest.raises(StoreError), writing(store._engine) as connection:
+            connection.execute(text(statement))
+
+
 def test_a_newer_schema_is_left_alone(store, next_release):
     next_release()
     store.upgrade()
