@@ -20,7 +20,7 @@ OPS_BENCHES := $(patsubst tests/bench/%.py,%,$(wildcard tests/bench/ops_*.py))
 
 .PHONY: test-decoding rivals-decoding bench-decoding rivals-stream bench-stream test-edge bench-edge
 .PHONY: help setup demo test check format-check format lint types layers fast-tests test-kernels test-lowest \
-  test-ops test-stream chaos kafka-up kafka-down rivals bench bench-core bench-ops docs wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
+  test-ops test-stream chaos kafka-up kafka-down rivals bench bench-core bench-ops docs mlflow-picture wheel wheel-smoke lock clean $(BENCHES) $(OPS_BENCHES)
 
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -166,6 +166,9 @@ $(OPS_BENCHES): setup
 
 docs: setup ## Links and examples of the written pages
 	$(BIN)/python -m pytest tests/test_documents.py $(wildcard tests/test_readme.py)
+
+mlflow-picture: setup ## MLflow's compare page for the docs, from a real server and Chromium
+	$(BIN)/python -m tests.services.mlflow_pages docs/images/mlflow-compare.png
 
 wheel: setup ## Build dist/*.whl, offline
 	rm -rf dist

@@ -11,8 +11,11 @@ from pipelines.tracking.bundle import BundleSummary
 from pipelines.tracking.recording import FLEET, KIND, LOGGED, VERSION, connect, experiment_id, numbers
 
 if TYPE_CHECKING:
+    import onnx
     from mlflow.entities import Run
+    from mlflow.models import ModelSignature
     from mlflow.tracking import MlflowClient
+    from mlflow.types import TensorSpec
 
 DIGEST: Final = "forecast.bundle"
 
@@ -77,14 +80,36 @@ def _pack(summary: BundleSummary, folder: Path) -> None:
         (folder / Path(path).name).write_bytes(Path(path).read_bytes())
     metadata = {"forecast.bundle": summary.digest, "forecast.fleet": summary.fleet}
     for name, path in summary.models.items():
+        graph = onnx.load(path)
         save_model(
-            onnx.load(path),
+            graph,
             str(folder / name),
+            signature=_signature(graph),
             pip_requirements=_requirements(),
             onnx_execution_providers=["CPUExecutionProvider"],
             save_as_external_data=False,
             metadata=metadata,
         )
+
+
+def _signature(model: onnx.ModelProto) -> ModelSignature:
+    """Return the tensors of a graph: `pyfunc` then refuses a missing one by name, and the page lists them."""
+    from mlflow.models import ModelSignature
+    from mlflow.types import Schema
+
+    return ModelSignature(
+        Schema([_tensor(each) for each in model.graph.input]),
+        Schema([_tensor(each) for each in model.graph.output]),
+    )
+
+
+def _tensor(value: onnx.ValueInfoProto) -> TensorSpec:
+    from mlflow.types import TensorSpec
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    kind = value.type.tensor_type
+    shape = tuple(int(dim.dim_value) if dim.HasField("dim_value") else -1 for dim in kind.shape.dim)
+    return TensorSpec(tensor_dtype_to_np_dtype(kind.elem_type), shape, value.name)
 
 
 def _requirements() -> list[str]:

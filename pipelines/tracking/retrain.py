@@ -32,7 +32,7 @@ class RetrainSummary:
     version: str | None = None
     """sha256 of the version that came of it; None: nothing was good enough."""
     params: Mapping[str, Value] = field(default_factory=dict)
-    """Few, the same names for every retrain: horizon, windows, trigger."""
+    """Few, under the names that trainings use (model, horizon, windows, freq): MLflow's plots need both."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     """Of the judgement, by name, of `METRICS`: mase_mean, champion_mase_mean, p_value, n_events, n_refit."""
     candidates: tuple[Candidate, ...] = ()

@@ -79,3 +79,37 @@ def test_what_cannot_be_logged_is_said(bundle, tmp_path):
     gone = replace(bundle, models={"step": str(tmp_path / "gone.onnx")})
     with pytest.raises(TrackingError, match=r"gone\.onnx"):
         log_bundle(gone, f"sqlite:///{tmp_path}/m.db", timeout_s=60)
+
+
+def test_both_graphs_are_served_as_the_runtime_does_and_name_their_tensors(bundle, uri, ask, tmp_path):
+    from edge.fleet import Fleet
+    from edge.graph.model import forecast_model
+
+    fitted = fc.fit(long_frame(5), model=fc.AR(2), freq="MS", n_jobs=1)
+    (tmp_path / "model.onnx").write_bytes(forecast_model(Fleet.of(fitted.records[0]), 3, (80,)))
+    models = {**bundle.models, "model": str(tmp_path / "model.onnx")}
+    run_id = log_bundle(replace(bundle, fleet="both", models=models), uri)
+    said = ask(
+        uri,
+        f"""
+import mlflow.onnx, numpy as np, onnxruntime
+graph = mlflow.onnx.load_model("runs:/{run_id}/model")
+served = mlflow.pyfunc.load_model("runs:/{run_id}/model")
+feeds = {{"index": np.arange(5), "lags": np.arange(10.0).reshape(5, 2)}}
+session = onnxruntime.InferenceSession(graph.SerializeToString(), providers=["CPUExecutionProvider"])
+straight = dict(zip([o.name for o in session.get_outputs()], session.run(None, feeds)))
+through = served.predict(feeds)
+same = all(np.array_equal(straight[name], through[name]) for name in straight)
+try:
+    served.predict({{"index": np.arange(5)}})
+    refused = "nothing"
+except Exception as error:
+    refused = str(error)
+signature = served.metadata.signature
+step = mlflow.pyfunc.load_model("runs:/{run_id}/step").metadata.signature
+found = [same, sorted(through), signature.inputs.input_names(), sorted(signature.outputs.input_names()),
+         "lags" in refused, sorted(step.inputs.input_names())]
+""",
+    )
+    outputs = ["hi", "lo", "mean", "variance"]
+    assert said == [True, outputs, ["index", "lags"], outputs, True, ["cov", "index", "state", "y"]]
