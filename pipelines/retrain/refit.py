@@ -65,7 +65,8 @@ def refit(
     Parameters
     ----------
     stage
-        Names the folder in which the overlay is written before it has a name of its own.
+        Job and fence, ``retrain-7-1``: names the folder in which the overlay is written before it has a name
+        of its own.
     source
         Data in place of the history of the training.
     progress
@@ -173,7 +174,7 @@ def _write(
     text = describe(model)
     stored = version.StoredModel(model.alias, {"name": text.name, "arguments": text.arguments}, records)
     try:
-        shutil.rmtree(temporary, ignore_errors=True)  # of an attempt that was killed
+        _sweep(root, stage)
         manifest = version.save(
             temporary, [stored], schema=fitted.schema.to_json(),
             created_by=f"forecast-platform {forecast.__version__}", parent_version=champion.version.version,
@@ -189,6 +190,13 @@ def _write(
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return manifest, target
+
+
+def _sweep(root: Path, stage: str) -> None:
+    """Remove what attempts at the same job that were killed left half written."""
+    job = stage.rpartition("-")[0]
+    for left in [*root.glob(f".{job}-*"), *root.glob(f"..{job}-*")]:
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _whole(target: Path, manifest: Manifest) -> bool:
