@@ -50,22 +50,23 @@ class Feed:
         self.offsets = dict.fromkeys(range(partitions), 0)
         self.at = {}
 
-    def send(self, rows, version, partition=0, model="AR", ticks=True):
-        """Rows are (id, step, value) or (id, step, value, regressors); z is the value."""
+    def encode(self, rows, version, partition=0, model="AR", ticks="ticks"):
+        """Return records of forecasts and of their ticks, of rows as in `send`."""
         made, seen = [], []
         for name, step, z, *exog in rows:
             offset = self.offsets[partition]
             self.offsets[partition] += 1
-            key = name.encode()
             tick = Tick(series_id=name, ts_ms=START + step * HOUR, value=z, exog=exog[0] if exog else {}, v=1)
-            seen.append((key, encode_tick(tick)))
-            made.append(
-                (key, encode_forecast(forecast(name, step, z, version, offset, model, partition=partition)))
-            )
-        if ticks:
-            self.writer.write(make_block(Partition("ticks", partition), seen))
+            message = forecast(name, step, z, version, offset, model, partition=partition, ticks=ticks)
+            seen.append((name.encode(), encode_tick(tick)))
+            made.append((name.encode(), encode_forecast(message)))
+        return made, seen
+
+    def send(self, rows, version, partition=0):
+        """Rows are (id, step, value) or (id, step, value, regressors); z is the value."""
+        made, seen = self.encode(rows, version, partition)
+        self.writer.write(make_block(Partition("ticks", partition), seen))
         self.writer.write(make_block(Partition("forecasts", partition), made))
-        return made
 
     def raw(self, *pairs, topic="forecasts", partition=0):
         self.writer.write(make_block(Partition(topic, partition), pairs))
@@ -94,9 +95,11 @@ def alerts(log, topic="drift-events"):
     from pipelines.wire import decode_drift
 
     reader = log.reader()
-    reader.assign({Partition(topic, n): None for n in range(log.partitions(topic))})
+    places = [Partition(topic, n) for n in range(log.partitions(topic))]
+    reader.assign(dict.fromkeys(places))
     found = []
-    while batches := reader.poll(0.0, 1000):
+    while any(reader.positions().get(at, 0) < end for at, end in reader.ends(places).items()):
+        batches = reader.poll(0.2, 1000)
         found += [decode_drift(batch.value(i)) for batch in batches for i in range(len(batch.offsets))]
     reader.close()
     return found
