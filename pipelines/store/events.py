@@ -146,16 +146,17 @@ def _unique(events: Iterable[NewEvent], state: str) -> dict[str, dict[str, Any]]
     return found
 
 
-def _insert(connection: Connection, events: Mapping[str, dict[str, Any]]) -> list[Row[Any]]:
+def _insert(connection: Connection, events: Mapping[str, dict[str, Any]]) -> list[Row[int, str, str]]:
     """Insert what is new, and return `id, fleet, state` of it."""
     insert = sqlite.insert if dialect(connection) == SQLITE else postgresql.insert
     now = now_ms(connection)
     keys = sorted(events)  # two writers of the same events never wait for each other in a circle
-    added: list[Row[Any]] = []
+    added: list[Row[int, str, str]] = []
     for first in range(0, len(keys), _BATCH):
         rows = [events[key] | {"recorded_ts_ms": now} for key in keys[first : first + _BATCH]]
         new = insert(DriftEvent).values(rows).on_conflict_do_nothing(index_elements=["dedup_key"])
-        added += connection.execute(new.returning(DriftEvent.id, DriftEvent.fleet, DriftEvent.state))
+        what = DriftEvent.id, DriftEvent.fleet, DriftEvent.state
+        added.extend(connection.execute(new.returning(*what)).all())
     return added
 
 

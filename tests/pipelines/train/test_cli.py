@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -14,7 +15,8 @@ from click.testing import CliRunner
 from forecast.errors import InputError
 from pipelines.cli import main
 from pipelines.store import open_store
-from pipelines.train.job import fleet_of
+from pipelines.train.history import History
+from pipelines.train.job import Job, fleet_of
 from tests.pipelines.children import ROOT
 from tests.pipelines.train.conftest import sales
 
@@ -33,8 +35,10 @@ def test_with_the_real_store_twice_and_no_row_more(room):
     assert a["register"]["ver"] == b["register"]["ver"] == 1
     assert (a["new_version"], b["new_version"]) == (True, False)
     with open_store("sqlite:///forecast.db") as store:
-        assert len(store.versions()) == 1
+        (row,) = store.versions()
         assert len(store.forecasts(store.version("sales", "champion"))) == 6 * 12 * 2
+    assert Job.from_json(row.training["job"]).fleet == "sales"  # what a refit begins from
+    assert History(Path(row.training["history"])).facts["n_series"] == 6
     assert call("predict", "sales@champion", "-n", 2).exit_code == 0
     assert call("predict", a["version"][:10], "-n", 2).exit_code == 0
     assert json.loads(call("models", "list", "--json").stdout)[0]["champion"] is True
