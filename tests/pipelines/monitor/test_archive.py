@@ -124,6 +124,12 @@ def test_the_last_value_by_offset_wins_in_whatever_order_files_were_written(kept
     assert read_ticks(kept.folder, None)[["y", "x"]].to_numpy().tolist() == [[2.0, 7.0]]
 
 
+def test_a_range_within_another_does_not_bring_back_an_older_value(kept):
+    simple(kept, 11, [5], [1.0])  # before a crash
+    kept.write(0, 0, 20, ["a", "a"], np.array([5, 5]), np.array([1.0, 2.0]), None, np.array([11, 15]))
+    assert read_ticks(kept.folder, None)["y"].tolist() == [2.0]
+
+
 def test_a_tick_ahead_of_its_value_takes_nothing_from_it(kept):
     simple(kept, 0, [5], [math.nan], temp=[20.0])
     simple(kept, 1, [5], [1.0])

@@ -199,6 +199,20 @@ def test_without_levels_there_is_no_coverage():
     assert not any("coverage" in name or "outside" in name for name in fleet(window))
 
 
+def test_bands_are_of_what_was_served_lately():
+    scores = Scores(LEVELS, DAY)
+    for index in range(30):  # first nothing is covered, then all as it should be
+        rng = np.random.default_rng(index)
+        hits = np.zeros((40, 2), int) if index < 5 else rng.binomial(4, [0.8, 0.95], size=(40, 2))
+        scores.add(0, paths(np.arange(40) % 20, index * DAY, hits=hits))
+        (window,) = scores.scores(index, names, Freq("h"))
+        share = fleet(window)["outside-95"][0]
+        scores.done(index)
+        if index == 4:
+            assert share == 1.0
+    assert share < 0.2
+
+
 def test_other_levels_are_an_error():
     with pytest.raises(PipelineError, match="have the levels"):
         Scores((90.0,), DAY).add(0, paths([0], 1))
