@@ -163,7 +163,7 @@ class TickArchive:
         try:
             write_parquet(self.folder / file.name, groups(table))
         except TrainError as error:
-            raise HistoryError(f"{error}; see that the folder is there and has room", retriable=True) from error
+            raise HistoryError(f"{error}; the folder must be there and have room", retriable=True) from error
 
     def _is_old(self, file: TickFile, before_ms: int) -> bool:
         """Return whether half of the ticks of a file, or more, are from before a time."""
