@@ -78,7 +78,8 @@ def source(tables: dict[tuple[str, str], list[tuple[float, float, float]]]) -> s
     lines = [HEAD]
     for (name, noise), rows in tables.items():
         lines.append(f'    ("{name}", "{noise}"): (')
-        lines += [f"        ({height:.4f}, {mean:.5g}, {error:.2g})," for height, mean, error in rows]
+        for height, mean, error in rows:
+            lines.append(f"        ({height:.4f}, {mean:.5g}, {error:.2g}),".replace("e+", "e"))
         lines.append("    ),")
     return "\n".join(
         [*lines, "}", '"""By detector and noise: threshold, ARL0 in ticks, its standard error."""', ""]

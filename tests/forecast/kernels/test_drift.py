@@ -92,6 +92,12 @@ def test_an_alarm_restarts_its_detector_and_no_other():
     assert table[0, drift.SUMS + 2] == 12 * 1.75
 
 
+def test_a_statistic_that_equals_its_threshold_alarms():
+    twice = float(np.float32(np.log(3.0)) + np.float32(np.log(3.0)))
+    assert run(empty(1), [0] * 2, [2.0] * 2, (*NEVER[:3], twice, *NEVER[:2])) == [(1, 0, 3, twice)]
+    assert run(empty(1), [0] * 2, [2.0] * 2, (3.0, *NEVER[:5])) == [(1, 0, 0, 3.0)]
+
+
 def test_missing_ticks_change_nothing():
     table = empty(1)
     run(table, [0] * 50, innovations(50), NEVER)

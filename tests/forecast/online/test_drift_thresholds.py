@@ -128,11 +128,11 @@ def test_solved_thresholds_give_back_the_run_length():
 
 
 def test_tables_rise_and_hold_their_range():
-    for rows in TABLE.values():
+    for (name, _), rows in TABLE.items():
         height, arl, error = np.array(rows).T
         assert (np.diff(height) > 0).all()
         assert (np.diff(arl) > 0).all()
-        assert (error / arl < 0.06).all()
+        assert (error / arl < (0.06 if name in DETECTORS else 0.17)).all()
         assert arl[-1] > TARGET
 
 
