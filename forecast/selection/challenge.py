@@ -29,6 +29,8 @@ Band = tuple[float, float]
 
 # Fewer new points than this show nothing that could be significant.
 LEAST_NEW: Final = 6
+# Paths from one origin: with much new data more of it is used, at no more fits.
+_MOST_PATHS: Final = 8
 # Of what came since a change this much is left to the first challenger to learn from.
 _LEARN: Final = 1 / 3
 
@@ -69,8 +71,9 @@ def challenge(
 
     At each of `folds` origins over the data that came after the champion was fitted, the champion is moved on
     without a refit, and a challenger is fitted to what lies before the origin only. Both forecast the points
-    up to the next origin, at most `h`; with little new data the paths are shorter, so that they never
-    overlap. Where most series show a change of level or variance, origins begin after it.
+    up to the next origin, in paths of `h` points, both moved on in between; with little new data there is one
+    path an origin, and it is shorter. Paths never overlap. Where most series show a change of level or
+    variance, origins begin after it.
 
     Parameters
     ----------
@@ -226,7 +229,7 @@ def _plan(panel: Panel, z: F64, after: I64, h: int, folds: int) -> Plan | None:
     longest = int(new.max())
     if longest < LEAST_NEW:
         return None
-    span = min(folds * h, longest)
+    span = min(folds * h * _MOST_PATHS, longest)
     changed = []
     for i in range(panel.n_series):
         began = last_change(z[panel.indptr[i] + after[i] : panel.indptr[i + 1]])
@@ -235,10 +238,12 @@ def _plan(panel: Panel, z: F64, after: I64, h: int, folds: int) -> Plan | None:
     if 2 * len(changed) >= panel.n_series:
         since = float(np.median(changed))
         span = min(span, max(int(since * (1.0 - _LEARN)), LEAST_NEW))
-    step = max(1, min(h, span // folds))
+    path = max(1, min(h, span // folds))
+    paths = max(1, min(span // (folds * path), _MOST_PATHS))
+    step = path * paths
     k = min(folds, span // step)
     origins = panel.lengths[None, :] - step * np.arange(k, 0, -1)[:, None]
-    return Plan(origins, origins >= after[None, :], step)
+    return Plan(origins, origins >= after[None, :], path, paths)
 
 
 def _fit(

@@ -39,6 +39,7 @@ def evidence(
     told |= {
         "folds": len(plan.origins),
         "horizon": plan.h,
+        "paths": plan.paths,
         "test": gain.method,
         "gain": _plain(gain.gain),
         "statistic": _plain(gain.statistic),

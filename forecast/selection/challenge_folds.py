@@ -18,13 +18,13 @@ from forecast.models.records import Records
 from forecast.models.soundness import state_sizes
 from forecast.models.spec import Model
 from forecast.selection.backtest import cut
-from forecast.selection.challenge_windows import Windows, choose, last_change, windows_at
+from forecast.selection.challenge_windows import Windows, choose, contenders, last_change, windows_at
 from forecast.types import F64, I64, Bool, Status
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """Where the origins of the series of a panel lie: `k` of them, `h` points apart, to the end of each."""
+    """Where the origins of the series of a panel lie: `k` of them, `paths * h` points apart, to the end."""
 
     origins: I64
     """(k, n) points before each origin, the earliest first."""
@@ -32,11 +32,13 @@ class Plan:
     """(k, n) whether the origin lies after what the champion was fitted to."""
     h: int
     """Points of a path; no two paths of a series overlap."""
+    paths: int
+    """Paths that follow one another from each origin, both forecasters moved on between them."""
 
 
 @dataclass(slots=True, eq=False)
 class Scored:
-    """Errors of one forecaster: (k, n) by origin and series, NaN where there are none."""
+    """Errors of one forecaster: (k, n) by origin and series, means over its paths; NaN where none are."""
 
     loss: F64
     """Mean absolute error over the path, in units of the champion's one-step standard deviation."""
@@ -102,18 +104,18 @@ def play(
         origin = plan.origins[r]
         goal = np.where(plan.there[r], origin, at)
         champion, at = advance(champion, cut(panel, everyone, at, goal)), goal
-        ahead = _ahead(take(champion, active), panel, active, origin[active], plan.h, level, jobs)
-        scale[active] = np.where(np.isnan(scale[active]), _unit(ahead), scale[active])
-        truth = panel.values[_points(panel, active, origin[active], plan.h)]
-        _put(rounds.champion, r, active, ahead, truth, scale[active], level)
+        mine = take(champion, active)
+        scale[active] = np.where(
+            np.isnan(scale[active]), _unit(panel, mine, active, origin, level), scale[active]
+        )
+        _follow(rounds.champion, r, mine, panel, active, origin, plan, level, jobs, scale)
         found[r, active] = _changes(panel, z, after, origin)[active]
         windows = windows_at(origin, found[r], sizes)
-        pick = choose(losses[:r], windows.there, found[r], found[:r])
-        scores = _try(panel, model, windows, active, origin, plan.h, level, jobs, truth, scale)
+        race = contenders(losses[:r], windows.there, found[r], found[:r])
+        scores = _try(panel, model, windows, race, active, plan, r, level, jobs, scale)
         for j, scored in enumerate(scores):
             losses[r, j] = scored.crps[0]
-        # A candidate that cannot be fitted here gives way to the next best, and in the end to all data.
-        pick = np.where(np.isnan(losses[r, pick, everyone]), 0, pick)
+        pick = choose(losses[:r], windows.there & ~np.isnan(losses[r]), found[r], found[:r])
         rounds.window[r, active] = pick[active]
         _take(rounds.challenger, r, scores, pick, active)
         blind = active[np.isnan(losses[r, pick[active], active]) & ~np.isnan(rounds.champion.loss[r, active])]
@@ -161,14 +163,12 @@ def _changes(panel: Panel, z: F64, after: I64, ends: I64) -> I64:
 
 
 def _try(
-    panel: Panel, model: Model, windows: Windows, active: I64, origin: I64, h: int, level: float, jobs: int,
-    truth: F64, scale: F64,
+    panel: Panel, model: Model, windows: Windows, race: Bool, active: I64, plan: Plan, r: int, level: float,
+    jobs: int, scale: F64,
 ) -> list[Scored]:  # fmt: skip
-    """Fit every candidate to the past of the active series, and score it."""
-    out = []
-    where = np.full(panel.n_series, -1, dtype=np.int64)
-    where[active] = np.arange(len(active))
-    for first, there in zip(windows.first, windows.there, strict=True):
+    """Fit every candidate that is in the race to the past of the active series, and score it."""
+    out, origin = [], plan.origins[r]
+    for first, there in zip(windows.first, race, strict=True):
         scored = _empty(1, panel.n_series)
         rows = active[there[active]]
         if len(rows):
@@ -176,10 +176,36 @@ def _try(
             fine, _ = sound(records)
             kept = rows[fine]
             if len(kept):
-                ahead = _ahead(take(records, np.flatnonzero(fine)), panel, kept, origin[kept], h, level, jobs)
-                _put(scored, 0, kept, ahead, truth[where[kept]], scale[kept], level)
+                able = take(records, np.flatnonzero(fine))
+                _follow(scored, 0, able, panel, kept, origin, plan, level, jobs, scale)
         out.append(scored)
     return out
+
+
+def _follow(
+    to: Scored, r: int, records: Records, panel: Panel, rows: I64, origin: I64, plan: Plan, level: float,
+    jobs: int, scale: F64,
+) -> None:  # fmt: skip
+    """Forecast the paths after an origin, moving the records on from one to the next; keep the means."""
+    each = _empty(plan.paths, panel.n_series)
+    at = origin[rows]
+    for q in range(plan.paths):
+        if q:
+            records = advance(records, cut(panel, rows, at, at + plan.h))
+            at = at + plan.h
+        ahead = _ahead(records, panel, rows, at, plan.h, level, jobs)
+        truth = panel.values[_points(panel, rows, at, plan.h)]
+        _put(each, q, rows, ahead, truth, scale[rows], level)
+    for name in ("loss", "interval", "crps"):
+        getattr(to, name)[r, rows] = _column_means(getattr(each, name)[:, rows])
+    to.inside[r, rows], to.count[r, rows] = each.inside[:, rows].sum(axis=0), each.count[:, rows].sum(axis=0)
+
+
+def _column_means(values: F64) -> F64:
+    """(n,) means of (m, n) values over what is no NaN; NaN where all are."""
+    seen = ~np.isnan(values)
+    count = seen.sum(axis=0)
+    return np.where(count > 0, np.where(seen, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
 def _take(to: Scored, r: int, scores: Sequence[Scored], pick: I64, active: I64) -> None:
@@ -201,9 +227,10 @@ def _points(panel: Panel, rows: I64, origin: I64, h: int) -> I64:
     return points
 
 
-def _unit(ahead: Forecasts) -> F64:
+def _unit(panel: Panel, records: Records, rows: I64, origin: I64, level: float) -> F64:
     """(m,) one-step standard deviation that the champion says, in units of y; 1 where it says none."""
-    sd = (ahead.hi[:, 0, 0] - ahead.lo[:, 0, 0]) / _reach(ahead.levels[0])
+    ahead = _ahead(records, panel, rows, origin[rows], 1, level, 1)
+    sd = (ahead.hi[:, 0, 0] - ahead.lo[:, 0, 0]) / _reach(level)
     return np.where(np.isfinite(sd) & (sd > 0), sd, 1.0)
 
 

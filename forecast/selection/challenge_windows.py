@@ -17,6 +17,9 @@ _STRONG: Final = 8.0
 _CLIP: Final = 3.0
 # Errors of earlier origins count for this much less with every origin: after a change the past is worth less.
 _FADING: Final = 0.8
+# Candidates that are fitted after the first origins, and how many those are.
+_RACING: Final = 2
+_OPENING: Final = 2
 # Fewer points hold no model of two or three parameters.
 SHORTEST: Final = 8
 
@@ -121,7 +124,31 @@ def choose(loss: F64, here: Bool, since: I64, found: I64) -> I64:
     Errors from before the change was seen say nothing about what to do after it: they are left out, and
     where none are left the window since the change is taken. A candidate without an error counts as worst.
     """
-    k, _, n = loss.shape
+    mean = _standing(loss, here, since, found)
+    best = mean.argmin(axis=0)
+    # The first that is there is all of the past, unless that could not be fitted.
+    default = np.where((since >= 0) & here[1], 1, here.argmax(axis=0))
+    chosen: I64 = np.where(np.isfinite(mean[best, np.arange(len(since))]), best, default)
+    return chosen
+
+
+def contenders(loss: F64, here: Bool, since: I64, found: I64) -> Bool:
+    """(c, n) candidates that are fitted at an origin: all at first, then the best two and what came since.
+
+    Arguments as for `choose`. A fit is most of the cost, and who is far behind does not win any more.
+    """
+    mean = _standing(loss, here, since, found)
+    known = np.isfinite(mean)
+    keep = known & (mean.argsort(axis=0, kind="stable").argsort(axis=0, kind="stable") < _RACING)
+    keep[1] = True
+    early = (~np.isnan(loss)).any(axis=1).sum(axis=0) < _OPENING  # (n,)
+    out: Bool = here & (keep | early | ~known.any(axis=0))
+    return out
+
+
+def _standing(loss: F64, here: Bool, since: I64, found: I64) -> F64:
+    """(c, n) mean errors at the earlier origins, later ones with more weight; inf: not to be compared."""
+    k = len(loss)
     usable = np.where((since >= 0) & here[1], found >= 0, True)  # (k, n), also for k = 0
     weight = (_FADING ** np.arange(k - 1, -1, -1, dtype=np.float64))[:, None, None]
     known = ~np.isnan(loss) & usable[:, None, :]
@@ -130,8 +157,4 @@ def choose(loss: F64, here: Bool, since: I64, found: I64) -> I64:
     with np.errstate(invalid="ignore", divide="ignore"):
         mean = np.where(count > 0, total / count, np.inf)
     # Only what was there at as many of the origins is compared: one lucky origin is no record.
-    mean = np.where(here & (count >= 0.5 * count.max(axis=0, initial=0.0)), mean, np.inf)
-    default = np.where((since >= 0) & here[1], 1, 0)
-    best = mean.argmin(axis=0)
-    chosen: I64 = np.where(np.isfinite(mean[best, np.arange(n)]), best, default)
-    return chosen
+    return np.where(here & (count >= 0.5 * count.max(axis=0, initial=0.0)), mean, np.inf)

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecast.errors import InputError
-from forecast.selection.challenge_windows import check_sizes, choose, last_change, windows_at
+from forecast.selection.challenge_windows import check_sizes, choose, contenders, last_change, windows_at
 from tests.oracles import challenge as oracle
 
 
@@ -85,3 +85,19 @@ def test_what_a_change_makes_void_does_not_count():
     assert choose(loss[:1], here, np.array([40]), seen[:1]) == 1  # none since: the default
     over = np.array([[True], [False], [True]])
     assert choose(loss, over, np.array([-1]), seen) == 2  # the change is over: all origins count
+
+
+def test_who_is_far_behind_is_fitted_no_more():
+    here = np.ones((4, 1), dtype=bool)
+    here[1] = False
+    none = np.array([-1])
+    loss = np.array([[[3.0], [np.nan], [1.0], [2.0]]] * 3)
+    assert contenders(loss[:0], here, none, np.zeros((0, 1), int)).T.tolist() == [[True, False, True, True]]
+    assert contenders(loss[:1], here, none, np.full((1, 1), -1)).T.tolist() == [[True, False, True, True]]
+    assert contenders(loss, here, none, np.full((3, 1), -1)).T.tolist() == [[False, False, True, True]]
+    here[1] = True  # a change was seen just now: all begin anew
+    assert contenders(loss, here, np.array([5]), np.full((3, 1), -1)).all()
+    loss[2, 1] = 9.0
+    seen = np.array([[-1], [-1], [5]])
+    # Since then there is one origin: by it the best two, and what came since the change in any case.
+    assert contenders(loss, here, np.array([5]), seen).T.tolist() == [[False, True, True, True]]
