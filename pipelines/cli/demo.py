@@ -18,6 +18,7 @@ from pipelines.demo.run import Room, run_demo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pipelines.demo.loop import Alarm, Judged, Looped
     from pipelines.demo.run import Outcome
     from pipelines.demo.streaming import Streamed
 
@@ -32,10 +33,13 @@ def command(out: str, as_json: bool) -> None:
 
     The data ship inside statsmodels: CO2 (with its gaps), sunspots, El Nino, the Nile, US macro data (with
     regressors), electrical equipment. The last points of each are held out and forecast. Then CO2 once
-    more, as a stream of ticks through an embedded log; and one champion as a signed bundle, installed by the
-    device runtime in an environment of its own (pip fetches numpy and onnxruntime; offline this is skipped).
+    more, as a stream of ticks through an embedded log; the Nile year by year, whose flow fell in 1899: the
+    drift is noticed, a refit promoted, and the stream goes on with it; and one champion as a signed bundle,
+    installed by the device runtime in an environment of its own (pip fetches numpy and onnxruntime; offline
+    this is skipped).
     """
     from pipelines.demo.device import run_device
+    from pipelines.demo.loop import run_loop
     from pipelines.demo.streaming import run_stream
 
     folder = Path(out)
@@ -44,6 +48,7 @@ def command(out: str, as_json: bool) -> None:
         found: list[dict[str, object]] = [_plain(outcome) for outcome in outcomes]
         device = run_device(Room(folder), folder / "edge", outcomes[-1].dataset)
         streamed = run_stream(folder / "stream")
+        found.append({"looped": asdict(run_loop(folder / "loop"))})
         show_json([*found, {"device": asdict(device)}, {"streamed": asdict(streamed)}])
         return
     console = Console()
@@ -51,10 +56,12 @@ def command(out: str, as_json: bool) -> None:
         outcomes = run_demo(folder, lambda name: status.update(f"{name}: check, backtest, fit, forecast"))
         status.update("co2: streaming")
         streamed = run_stream(folder / "stream")
+        looped = run_loop(folder / "loop", lambda what: status.update(f"the loop: {what}"))
         status.update("a champion as a bundle, on a device with numpy and onnxruntime only")
         device = run_device(Room(folder), folder / "edge", outcomes[-1].dataset)
     _print(console, outcomes, folder)
     _tell_stream(streamed)
+    _tell_loop(looped)
     _tell_device(device)
 
 
@@ -124,6 +131,39 @@ def _tell_stream(streamed: Streamed) -> None:
         f"(last value: {streamed.naive_error:.2f}), {streamed.coverage:.0%} inside 95 %."
     )
     click.echo(f"  forecast tail --log {streamed.log} --from start --no-follow")
+
+
+def _tell_loop(looped: Looped) -> None:
+    click.echo(
+        f"\nThe loop, on the flow of the Nile, trained to {looped.trained_to} and then sent year by year:"
+    )
+    told = [(one.year, 0, _alarm(one)) for one in looped.alarms]
+    told += [(one.year, 1, _judged(one)) for one in looped.jobs]
+    for year, _, text in sorted(told):
+        click.echo(f"  {year}  {text}")
+    for name, year in zip(looped.versions[1:], looped.swapped, strict=False):
+        click.echo(f"  {year}  the stream forecasts with {name}")
+    click.echo(
+        f"One year ahead, since then: mean absolute error {looped.error:.0f}; "
+        f"{looped.frozen_error:.0f} had {looped.versions[0]} gone on."
+    )
+    if looped.picture is not None:
+        click.echo(f"  {looped.picture}")
+    click.echo(f"  forecast models show {looped.versions[-1]} --store {looped.store}")
+
+
+def _alarm(alarm: Alarm) -> str:
+    return f"drift: {alarm.detector} {alarm.statistic:.1f}, threshold {alarm.threshold:.1f}"
+
+
+def _judged(job: Judged) -> str:
+    if job.outcome == "promoted":
+        return f"{job.version} is champion"
+    if job.version is None:
+        return f"refitted and judged, the champion stays: {job.why}"
+    p = "" if job.p_value is None else f", p = {job.p_value:.3f}"
+    gain = "" if job.gain is None else f", {job.gain:.0%} smaller errors"
+    return f"refitted as {job.version}: {job.why}{gain}{p}"
 
 
 def _tell_device(device: OnDevice | Skipped) -> None:

@@ -1,4 +1,4 @@
-"""The loop on a real series: the flow of the Nile, which fell by a quarter in 1899, from drift to a new champion."""
+"""The loop on a real series: the flow of the Nile, which fell in 1899, from drift to a new champion."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipelines.log.protocol import Log
+    from pipelines.retrain.work import Ended
     from pipelines.settings import Settings
     from pipelines.store import Store
     from pipelines.stream.engine import Engine
@@ -30,6 +31,8 @@ FLEET: Final = "flow"
 FREQ: Final = "YS"
 # 1871 to 1898: the dry years and the first dam at Aswan came after.
 _TRAINED: Final = 28
+# To 1938: a generation after the shift, and some seconds of the demo.
+_SENT: Final = 40
 _HORIZON: Final = 5
 _LEVEL: Final = 95.0
 # One value a year: a false alarm of a detector in a thousand years is rare enough.
@@ -60,6 +63,10 @@ class Judged:
     outcome: str
     why: str
     version: str | None
+    p_value: float | None
+    """Of the test that it forecasts better."""
+    gain: float | None
+    """Share of the error of the champion, at the origins of the test, that it saves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,17 +134,19 @@ def run_loop(out: Path, tell: Callable[[str], object] = lambda text: None) -> Lo
     return Looped(
         int(whole["ds"].iloc[_TRAINED - 1].year), alarms, tuple(loop.jobs), versions, tuple(loop.swapped),
         tuple(loop.steps), _error(loop.steps, whole, first), _error(frozen, whole, first),
-        time.perf_counter() - began, room.store_url, str(out / _LOG), None if picture is None else str(picture),
+        time.perf_counter() - began, room.store_url, str(out / _LOG),
+        None if picture is None else str(picture),
     )  # fmt: skip
 
 
 def dated() -> pd.DataFrame:
-    """Return the flow of the Nile with times in place of numbers of years."""
+    """Return the flow of the Nile, with times in place of numbers of years, as far as it is sent."""
     import pandas as pd
 
     frame = next(each for each in DATASETS if each.name == "nile").read()
     first = f"{int(frame['ds'].iloc[0])}-01-01"
-    return frame.assign(ds=pd.date_range(first, periods=len(frame), freq=FREQ, unit="us"))
+    times = pd.date_range(first, periods=len(frame), freq=FREQ, unit="us")
+    return frame.assign(ds=times).iloc[: _TRAINED + _SENT]
 
 
 def _settings(room: Room) -> Settings:
@@ -163,7 +172,7 @@ def _train(train: pd.DataFrame, settings: Settings, out: Path) -> None:
 def _streaming(log: Log, settings: Settings) -> Iterator[Engine]:
     """Keep a stream worker at work in a thread; it follows the champion."""
     from pipelines.log.protocol import Membership, Topic
-    from pipelines.store import Store, open_store
+    from pipelines.store import open_store
     from pipelines.stream.engine import Engine
     from pipelines.stream.models import ChampionLoader, load_first
     from pipelines.stream.options import StreamOptions
@@ -223,9 +232,7 @@ class _Loop:
         version = forecast.version
         if self.steps and version != self.steps[-1].version:
             self.swapped.append(year)
-        self.steps.append(
-            Step(year + 1, forecast.mean[0], forecast.lo[0][0], forecast.hi[0][0], version)
-        )
+        self.steps.append(Step(year + 1, forecast.mean[0], forecast.lo[0][0], forecast.hi[0][0], version))
         self._monitor()
         self._retrain(year)
 
@@ -243,7 +250,7 @@ class _Loop:
         run_monitor(self._log, lambda: open_store(self._settings.store()), options, Stop())
 
     def _retrain(self, year: int) -> None:
-        """Do what `forecast retrain --due` does; where a champion was promoted, wait for the stream to serve it."""
+        """Do what `forecast retrain --due` does; wait for the stream to serve a new champion."""
         from pipelines.retrain.announce import announce
         from pipelines.retrain.due import run_due
         from pipelines.store import open_store
@@ -251,11 +258,24 @@ class _Loop:
         done = run_due(
             self._settings, open_store, owner="demo", announce=lambda store: announce(store, self._log)
         )
-        self.jobs += [Judged(year, one.outcome, one.why, one.version) for one in done.ended]
+        self.jobs += [self._judged(year, one) for one in done.ended]
         champion = self._store.champion(FLEET)
         if champion is not None and any(one.outcome == "promoted" for one in done.ended):
             wanted = champion.version.version
             _await(lambda: self._engine.served.version == wanted or None, "the new champion in the stream")
+
+    def _judged(self, year: int, ended: Ended) -> Judged:
+        evidence = next(
+            (
+                one.evidence
+                for one in self._store.judgements(FLEET)
+                if one.job_id == ended.job_id and one.stage == "gate"
+            ),
+            {},
+        )
+        loss = evidence.get("loss", {})
+        saved = 1.0 - loss["challenger"] / loss["champion"] if loss.get("champion") else None
+        return Judged(year, ended.outcome, ended.why, ended.version, evidence.get("p_value"), saved)
 
 
 def _await(look: Callable[[], _Found | None], what: str) -> _Found:
@@ -296,5 +316,7 @@ def _frozen(whole: pd.DataFrame) -> list[Step]:
 def _error(steps: Sequence[Step], whole: pd.DataFrame, first: int) -> float:
     """Mean absolute error of the forecasts made from a year on."""
     actual = dict(zip(whole["ds"].dt.year, whole["y"], strict=True))
-    errors = [abs(step.mean - actual[step.year]) for step in steps if first < step.year and step.year in actual]
+    errors = [
+        abs(step.mean - actual[step.year]) for step in steps if first < step.year and step.year in actual
+    ]
     return sum(errors) / len(errors) if errors else float("nan")

@@ -41,14 +41,23 @@ def draw_loop(
     axes.plot(ahead, [s.mean for s in steps], color=_HUE, lw=1.8, label="next year, as streamed")
     late = [s for s in frozen if swapped and s.year > swapped[0]]
     axes.plot(
-        [s.year for s in late], [s.mean for s in late], color=_OLD, lw=1.4, ls="--", label="first version alone"
+        [s.year for s in late],
+        [s.mean for s in late],
+        color=_OLD,
+        lw=1.4,
+        ls="--",
+        label="first version alone",
     )
     at = dict(zip(years.tolist(), flow.tolist(), strict=True))
     known = sorted({alarm.year for alarm in alarms} & set(at))
     axes.plot(known, [at[year] for year in known], "o", mfc="none", mec=_ALARM, ms=9, mew=1.6, label="drift")
     for year in swapped:
-        axes.axvline(year, color=_HUE, lw=1.0, ls=(0, (4, 3)), label="new champion" if year == swapped[0] else None)
-    axes.set_title("flow of the Nile at Aswan, 10^8 m^3 a year: drift, refit, promotion", loc="left", fontsize=10)
+        axes.axvline(
+            year, color=_HUE, lw=1.0, ls=(0, (4, 3)), label="new champion" if year == swapped[0] else None
+        )
+    axes.set_title(
+        "flow of the Nile at Aswan, 10^8 m^3 a year: drift, refit, promotion", loc="left", fontsize=10
+    )
     axes.grid(color=_GRID, lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper right")

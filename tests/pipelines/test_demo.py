@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,9 +13,10 @@ from click.testing import CliRunner
 
 import forecast as fc
 from pipelines.cli import main
-from pipelines.demo import pictures
+from pipelines.demo import loop_picture, pictures
 from pipelines.demo.datasets import DATASETS
 from pipelines.demo.device import OnDevice, Skipped, run_device
+from pipelines.demo.loop import run_loop
 from pipelines.demo.run import Room, run_dataset
 from pipelines.demo.streaming import run_stream
 
@@ -51,12 +53,14 @@ def test_a_dataset_leaves_a_picture_numbers_and_a_model(name, tmp_path):
 def test_without_matplotlib_the_demo_says_so(tmp_path, monkeypatch):
     nile = next(d for d in DATASETS if d.name == "nile")
     monkeypatch.setattr(pictures, "find_spec", lambda name: None)
+    monkeypatch.setattr(loop_picture, "find_spec", lambda name: None)
     monkeypatch.setattr("pipelines.demo.run.DATASETS", (nile,))
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     result = CliRunner().invoke(main, ["demo", "--out", str(tmp_path)])
     assert result.exit_code == 0, result.output
     assert "matplotlib is missing" in result.output
     assert not (tmp_path / "nile" / "forecast.png").exists()
+    assert not (tmp_path / "loop" / "loop.png").exists()
 
 
 def test_the_demo_tells_where_everything_is(tmp_path, monkeypatch):
@@ -68,7 +72,10 @@ def test_the_demo_tells_where_everything_is(tmp_path, monkeypatch):
     assert "forecast.png" in result.output
     as_json = CliRunner().invoke(main, ["demo", "--out", str(tmp_path), "--json"])
     assert json.loads(as_json.stdout)[0]["data"] == "sunspots"
+    assert result.output.count("Nile") == 1
     assert "as a stream" in result.output
+    assert "the stream forecasts with flow@2" in result.output
+    assert json.loads(as_json.stdout)[-3]["looped"]["versions"] == ["flow@1", "flow@2"]
     assert "A champion on a device: skipped: pip cannot fetch" in result.output
     assert "pip cannot fetch" in json.loads(as_json.stdout)[-2]["device"]["reason"]
     assert json.loads(as_json.stdout)[-1]["streamed"]["forecasts"] > 2000
@@ -107,3 +114,32 @@ def test_a_real_series_with_gaps_streams_through_the_embedded_log(tmp_path):
         main, ["tail", "--log", streamed.log, "--from", "start", "--no-follow", "--limit", "3"]
     )
     assert len(shown.stdout.splitlines()) == 3, shown.output
+
+
+def test_the_loop_notices_the_shift_of_the_nile_and_the_stream_goes_on_with_the_refit(tmp_path):
+    looped = run_loop(tmp_path / "loop")
+    first = looped.alarms[0]
+    assert 1899 <= first.year <= 1905  # within some years of the shift
+    assert first.detector == "mean"
+    assert abs(first.statistic) > first.threshold
+    assert looped.versions == ("flow@1", "flow@2")
+    promoted = next(job for job in looped.jobs if job.outcome == "promoted")
+    assert promoted.version == "flow@2"
+    passed = next(job for job in looped.jobs if job.outcome == "passed")
+    assert passed.p_value < 0.05
+    assert 0 < passed.gain < 1
+    assert looped.swapped == (promoted.year + 1,)
+    before, after = (
+        {step.version for step in looped.steps if (step.year > looped.swapped[0]) is late}
+        for late in (False, True)
+    )
+    assert len(before) == len(after) == 1  # not a forecast of the old version once the new one is there
+    assert before != after
+    assert len(looped.steps) == 40  # a forecast a year, none lost at the swap
+    assert looped.error < 0.7 * looped.frozen_error
+    assert Path(looped.picture).read_bytes()[:4] == b"\x89PNG"
+    shown = CliRunner().invoke(main, ["models", "show", "flow@2", "--store", looped.store])
+    assert shown.exit_code == 0, shown.output
+    for word in ("event", "gate", "promotion", "in place of flow@1"):
+        assert word in shown.output
+    assert run_loop(tmp_path / "loop").steps == looped.steps  # over what it left
