@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from forecast.errors import InputError
+from pipelines.errors import TrackingError
 from pipelines.logs import log
 from pipelines.retrain.announce import champions
 from pipelines.tracking.log import TIMEOUT_S
@@ -44,24 +46,40 @@ def mirror(
     Raises
     ------
     TrackingError
-        MLflow is absent, down, slow or refuses; what was not told is told by the next call.
+        MLflow is absent, down, slow or refuses; what was not told is told by the next call. Where it refuses
+        one fleet, the others are told all the same.
     """
+    due = [each for each in champions(store, fleet) if again or _is_due(store, each)]
+    refused: TrackingError | None = None
+    for champion in due:
+        try:
+            _mirror(store, champion, tracking_uri, timeout_s, tracker)
+        except (TrackingError, InputError) as error:
+            if error.retriable:  # it is down: the others would wait for it, each as long
+                raise
+            refused = TrackingError(f"{champion.version.name}: {error}", retriable=False)
+            log.warning("MLflow refuses %s", refused)
+    if refused is not None:
+        raise refused
+    return len(due)
+
+
+def _mirror(
+    store: Store, champion: ChampionRow, tracking_uri: str, timeout_s: float, tracker: Tracker | None
+) -> None:
     from pipelines.tracking.mirroring import mirror_fleet
 
-    due = [each for each in champions(store, fleet) if again or _is_due(store, each)]
-    for champion in due:
-        told, rows = _told(store, champion)
-        rejected = _rejected(store, champion.fleet)
-        where = mirror_fleet(told, tracking_uri, timeout_s, tracker=tracker)
-        for version, logged in where.items():
-            row = rows[version]
-            if (row.mlflow_run_id, row.mlflow_version) != (logged.run_id, logged.model_version):
-                store.set_tracking(row, logged.run_id, logged.model_version)
-        for row in rejected:  # it has no alias any more; its run is still there
-            store.set_tracking(row, row.mlflow_run_id, None)
-        store.set_told(champion.fleet, champion.row_version, mirrored=True)
-        log.info("MLflow was told of %s as champion", champion.version.name)
-    return len(due)
+    told, rows = _told(store, champion)
+    rejected = _rejected(store, champion.fleet)
+    where = mirror_fleet(told, tracking_uri, timeout_s, tracker=tracker)
+    for version, logged in where.items():
+        row = rows[version]
+        if (row.mlflow_run_id, row.mlflow_version) != (logged.run_id, logged.model_version):
+            store.set_tracking(row, logged.run_id, logged.model_version)
+    for row in rejected:  # it has no alias any more; its run is still there
+        store.set_tracking(row, row.mlflow_run_id, None)
+    store.set_told(champion.fleet, champion.row_version, mirrored=True)
+    log.info("MLflow was told of %s as champion", champion.version.name)
 
 
 def _is_due(store: Store, champion: ChampionRow) -> bool:

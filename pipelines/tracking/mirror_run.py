@@ -38,8 +38,9 @@ def mirror(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
     versions = [VersionTold(**each) for each in told["versions"]]
     client = connect(tracking_uri, write=True)
     found: dict[str, tuple[str, str]] = {}
+    registered = _registered(client, fleet)
     for each in versions:
-        known = _known(client, fleet, each)
+        known = _known(registered, each)
         if known is None:
             experiment = experiment_id(client, tracking_uri, request["experiment"])
             known = _register(client, experiment, fleet, each, versions, found)
@@ -52,21 +53,29 @@ def mirror(tracking_uri: str, request: Mapping[str, Any]) -> dict[str, Any]:
     return {"versions": found}
 
 
-def _known(client: MlflowClient, fleet: str, told: VersionTold) -> ModelVersion | None:
+def _registered(client: MlflowClient, fleet: str) -> dict[str, list[ModelVersion]]:
+    """Return the model versions of a fleet by the version that they are of, the lowest number first."""
+    found: dict[str, list[ModelVersion]] = {}
+    page = client.search_model_versions(f"name = '{fleet}'")
+    while True:
+        for each in page:
+            found.setdefault(each.tags.get(VERSION, ""), []).append(each)
+        if not page.token:
+            break
+        page = client.search_model_versions(f"name = '{fleet}'", page_token=page.token)
+    return {version: sorted(group, key=lambda each: int(each.version)) for version, group in found.items()}
+
+
+def _known(registered: Mapping[str, list[ModelVersion]], told: VersionTold) -> ModelVersion | None:
     """Return the model version of a version: where the store says, or where an earlier attempt left it.
 
     The store may speak of another MLflow, or of one that was emptied since.
     """
-    found = [
-        each
-        for each in client.search_model_versions(f"name = '{fleet}'")
-        if each.tags.get(VERSION) == told.version
-    ]
-    by_number = sorted(found, key=lambda each: int(each.version))
-    for each in by_number:
+    group = registered.get(told.version, [])
+    for each in group:
         if str(each.version) == told.number:
             return each
-    return by_number[0] if by_number else None
+    return group[0] if group else None
 
 
 def _register(

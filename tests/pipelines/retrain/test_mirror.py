@@ -8,7 +8,7 @@ from pipelines.errors import TrackingError
 from pipelines.retrain.mirror import mirror
 from pipelines.retrain.promote import promote
 from pipelines.tracking import Tracker
-from tests.services.mlflow_server import free_port
+from tests.services.mlflow_server import free_port, mlflow_server
 
 pytestmark = pytest.mark.slow
 
@@ -33,8 +33,22 @@ def tracker(shop):
         yield found
 
 
-def test_an_overlay_is_registered_by_its_changes_and_loads_with_its_parents(shop, tracker, ask):
-    uri, store = shop.settings.tracking_uri, shop.store
+@pytest.fixture(params=["file", pytest.param("server", marks=pytest.mark.ops)])
+def uri(request, shop, tmp_path):
+    if request.param == "file":
+        yield shop.settings.tracking_uri
+        return
+    with mlflow_server(tmp_path) as url:
+        yield url
+
+
+def test_an_overlay_is_registered_by_its_changes_and_loads_with_its_parents(shop, uri, ask):
+    with Tracker(uri) as tracker:
+        _an_overlay(shop, uri, tracker, ask)
+
+
+def _an_overlay(shop, uri, tracker, ask):
+    store = shop.store
     first = shop.whole()
     promote(store, "shop", first, reason="first")
     assert mirror(store, uri, tracker=tracker, timeout_s=TIMEOUT_S) == 1
@@ -110,3 +124,16 @@ def test_a_server_that_is_down_is_told_when_it_is_back(shop):
     assert store.champion("shop").mirrored == 0
     assert mirror(store, shop.settings.tracking_uri, timeout_s=TIMEOUT_S) == 1
     assert store.champion("shop").mirrored == 1
+
+
+def test_a_fleet_that_mlflow_refuses_keeps_no_other_waiting(shop):
+    from forecast.models import version
+
+    store = shop.store
+    first = shop.whole()
+    store.add_version("a shop", version.load(first.artifact_uri).manifest, first.artifact_uri)
+    promote(store, "a shop", 1, reason="first")
+    promote(store, "shop", first, reason="first")
+    with pytest.raises(TrackingError, match="a shop@1: fleet must be 1 to 200 letters"):
+        mirror(store, shop.settings.tracking_uri, timeout_s=TIMEOUT_S)
+    assert [store.champion(name).mirrored for name in ("a shop", "shop")] == [0, 1]
