@@ -117,11 +117,14 @@ class Gate:
         Length of the window, steps of the grid.
     hold_s
         Longest wait of an alarm.
+    name
+        Detector of the event of a whole fleet.
     """
 
     share: float
     steps: int
     hold_s: float
+    name: str = FLEET
 
     def judge(
         self,
@@ -189,7 +192,9 @@ class Gate:
     def _whole(self, alarm: Alarm, ts_ms: int, count: int, active: int) -> Alarm:
         """Return the event of a fleet of which `count` series alarm together, first at `ts_ms`."""
         share = count / max(active, count)
-        return replace(alarm, series="", detector=FLEET, ts_ms=ts_ms, statistic=share, threshold=self.share)
+        return replace(
+            alarm, series="", detector=self.name, ts_ms=ts_ms, statistic=share, threshold=self.share
+        )
 
 
 def crowds(seen: list[tuple[int, int, str]], length: int, need: int) -> list[tuple[int, int, int]]:

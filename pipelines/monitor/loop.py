@@ -20,8 +20,9 @@ from pipelines.errors import (
 from pipelines.log.protocol import Listener
 from pipelines.log.records import Batch, Partition
 from pipelines.logs import log
-from pipelines.monitor.gate import Gate
 from pipelines.monitor.post import Post
+from pipelines.monitor.reporting import measure, measure_lag
+from pipelines.monitor.settling import settle
 from pipelines.monitor.versions import UnknownVersionError
 from pipelines.monitor.waits import Waits
 from pipelines.stream.patience import Patience
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from pipelines.monitor.metrics import Totals
     from pipelines.monitor.options import MonitorOptions
     from pipelines.monitor.posting import Posting
+    from pipelines.monitor.reading import TickReading
     from pipelines.monitor.scorer import Scorer
     from pipelines.stream.stopping import Stop
 
@@ -52,6 +54,7 @@ class Monitor:
 
     member: Member
     reader: Reader
+    ticks: TickReading
     ledger: Ledger
     posting: Posting
     scorer: Scorer
@@ -64,8 +67,6 @@ class Monitor:
     clock: Callable[[], float] = time.monotonic
     posts: dict[int, Post] = field(default_factory=dict)
     _restoring: set[int] = field(default_factory=set)
-    _reading: dict[int, bool] = field(default_factory=dict)
-    """Partitions whose ticks are read."""
     _met: LogError | None = None
     """What a callback met, which must not raise through the client."""
     _store: Waits = field(default_factory=Waits)
@@ -105,13 +106,21 @@ class Monitor:
     def turn(self) -> None:
         """Do a bit of everything that is to be done; faults of the log are met here."""
         try:
-            self._turn()
+            self._attempt()
             self._faults.over()
         except FencedError:
             raise
         except LogError as error:
             self._recover(error)
         self._report()
+
+    def _attempt(self) -> None:
+        try:
+            self._turn()
+        except (UnknownVersionError, StoreError) as error:
+            if not error.retriable:
+                raise
+            self._store_down(error)
 
     def _turn(self) -> None:
         batches = self.member.poll(self._wait_s(), self.options.batch_limit)
@@ -126,7 +135,7 @@ class Monitor:
         self._idle = not batches and not ticks
         self._retry()
         self._restore()
-        self._settle()
+        settle(self.posts, self.options, self.totals, self.clock())
         self._commit_due()
         for post in self.posts.values():
             self.ledger.tell(post)
@@ -180,51 +189,13 @@ class Monitor:
             self.member.resume(places)
 
     def _read_ticks(self) -> bool:
-        """Read ticks of the posts whose queues have room; return whether there were any."""
-        limit = self.options.queue_limit
-        wanted = {
-            number: True
-            for number, post in self.posts.items()
-            if not self._stopped and post.queue.size < (limit if number in self._reading else limit // 2)
-        }
-        if wanted != self._reading:
-            topic = self.options.ticks
-            self.reader.assign({Partition(topic, number): self.posts[number].tick_end for number in wanted})
-            self._reading = wanted
-        found = self.reader.poll(0.0, self.options.batch_limit) if wanted else []
-        for batch in found:
-            if batch.partition.number in self._reading:
-                self.posts[batch.partition.number].put(batch)
+        """Read ticks, and take those whose forecasts are here; return whether any were read."""
+        found = self.ticks.read({} if self._stopped else self.posts)
         for post in self.posts.values():
-            post.catch_up()
-        return bool(found)
+            post.catch_up(self.clock())
+        return found
 
     # Alarms and what is written.
-
-    def _settle(self, *, all_: bool = False) -> None:
-        """Let alarms go that have waited long enough."""
-        held = {number: post.held for number, post in self.posts.items()}
-        if not any(each.waiting for each in held.values()):
-            return
-        active = {number: post.watch.active() for number, post in self.posts.items()}
-        options = self.options
-        gate = Gate(options.fleet_share, options.gate_steps, options.hold_s)
-        verdict = gate.judge(
-            held, sum(n for n, _ in active.values()), {at: passed for at, (_, passed) in active.items()},
-            self.clock(), all_=all_,
-        )  # fmt: skip
-        for number, alarms in verdict.real.items():
-            self.posts[number].drift += alarms
-            self.posts[number].news += alarms
-        for number, alarms in verdict.faults.items():
-            self.posts[number].notes += alarms
-            self.totals.add("gated", len(alarms))
-        for number, alarms in verdict.fleet.items():
-            self.posts[number].note(alarms)
-            log.warning(
-                "%.0f %% of the series alarm together: a fault of the feed, nothing is refitted",
-                100.0 * alarms[0].statistic,
-            )
 
     def _commit_due(self) -> None:
         now_s = self.clock()
@@ -246,7 +217,7 @@ class Monitor:
             for post in list(posts):
                 self._write(post)
             self.scorer.write(self.posts)
-        except (StoreError, HistoryError) as error:
+        except (UnknownVersionError, StoreError, HistoryError) as error:
             if not error.retriable:
                 raise
             self._store_down(error)
@@ -257,8 +228,8 @@ class Monitor:
         return True
 
     def _write(self, post: Post) -> None:
-        post.catch_up(now=True)
-        post.listen()
+        post.catch_up(self.clock(), now=True)
+        post.listen(self.clock())
         self.scorer.add(post)
         try:
             self.ledger.commit(post, self.scorer.dump(post.number))
@@ -338,7 +309,7 @@ class Monitor:
         for number in numbers:
             post = self.posts.pop(number, None)
             self._healed += 0 if post is None else post.watch.feed.healed
-            self._reading.pop(number, None)
+            self.ticks.forget(number)
             self.scorer.drop(number)
             self.health.waits.pop(number, None)
 
@@ -368,7 +339,7 @@ class Monitor:
         wait_s = self._faults.met(error, self.clock())
         self.totals.add("retries")
         log.warning("fault of the log: %s; going on in %.1f s", error, wait_s)
-        self._reading = {}
+        self.ticks.again()
         self.stop.wait(wait_s)
         try:
             self._read_on(post for post in self.posts.values() if post.waiting is None)
@@ -381,52 +352,33 @@ class Monitor:
         if now_s >= self._next_lag:
             self._next_lag = now_s + _LAG_EVERY_S
             self._pass_markers()
-            places = [Partition(self.options.forecasts, number) for number in self.posts]
-            ends = self.member.ends(places)
-            lag = {at: max(end - self.posts[at.number].position, 0) for at, end in ends.items()}
-            self.totals.lag = {(at.topic, at.number): behind for at, behind in lag.items()}
-            self._count()
+            measure_lag(self.posts, self.totals, self.options, self.reader)
+            measure(self.posts, self.totals, self.ledger.archive)
+            for post in self.posts.values():
+                post.expire()
         if self.until is not None and self._idle:
             self._finish(self.until)
-
-    def _count(self) -> None:
-        """Count what takes a while to count, and close the paths of series that went silent."""
-        gauges, active = self.totals.gauges, 0
-        for post in self.posts.values():
-            some, reached = post.watch.active()
-            active += some
-            maturing = post.paths.maturing
-            # A path of the others later, late ticks are not to be thought of.
-            over = None if maturing is None else maturing.expire(reached - maturing.h * post.watch.dt_ms)
-            post.scored += [] if over is None else [over]
-        gauges["series_active"] = active
-        archive = self.ledger.archive
-        if archive is not None:
-            gauges["archive_files"] = archive.files
-            self.totals.counts["archived"], self.totals.counts["merges"] = archive.written, archive.merges
 
     def _report(self) -> None:
         posts = self.posts.values()
         gauges = self.totals.gauges
         gauges["series"] = sum(len(post.watch.rows) for post in posts)
-        gauges["held"] = sum(len(post.held.waiting) for post in posts)
-        gauges["waiting"] = len(self.health.waits)
+        gauges["held"] = sum(len(post.held.waiting) + len(post.held_feed.waiting) for post in posts)
+        gauges["waiting"] = len(posts) if self._stopped else len(self.health.waits)
         self.totals.counts["healed"] = self._healed + sum(post.watch.feed.healed for post in posts)
-        lag = {number: behind for (_, number), behind in self.totals.lag.items()}
+        topic = self.options.forecasts
+        lag = {at[1]: behind for at, behind in self.totals.lag.items() if at[0] == topic}
         self.health.turned({post.number: post.position for post in posts}, self._restoring, lag)
 
     def _pass_markers(self) -> None:
         """Move positions on behind markers of transactions, where no message is left to be read."""
-        if not self._idle:
+        if not self._idle or self._stopped:  # what was polled and not taken is read again
             return
         free = {number: post for number, post in self.posts.items() if post.waiting is None}
         told = self.member.positions([Partition(self.options.forecasts, number) for number in free])
         for at, position in told.items():
             free[at.number].position = max(free[at.number].position, position)
-        for at, position in self.reader.positions().items():
-            if at.number in self._reading:
-                post = self.posts[at.number]
-                post.tick_end = max(post.tick_end, position)
+        self.ticks.pass_markers(self.posts)
 
     def _finish(self, until: Mapping[int, tuple[int, int]]) -> None:
         """Leave if all is done that was there at the start."""
@@ -439,8 +391,9 @@ class Monitor:
             elif post.waiting is not None or post.position < end or post.tick_end < tick_end:
                 return
         for post in self.posts.values():
-            post.catch_up(all_=True)
-        self._settle(all_=True)
+            post.catch_up(self.clock(), all_=True)
+            post.listen(self.clock())
+        settle(self.posts, self.options, self.totals, self.clock(), all_=True)
         self._done = self._write_all() and not self._restoring
 
     def _write_all(self) -> bool:

@@ -55,6 +55,11 @@ class Paths:
                 self._made.append((part.shape, found.authors[of], made))
                 self.waiting += made.mean.size + made.lo.size + made.hi.size
 
+    def prepare(self) -> None:
+        """Look up what `feed` will ask for; `UnknownVersionError`, `StoreError`, and nothing has changed."""
+        for author in {author for _, author, _ in self._made}:
+            self.lineage(author)
+
     def feed(self, seen: Seen) -> Scored | None:
         """Take the ticks that the forecasts before were made of, and return the paths that are over."""
         made, self._made, self.waiting = self._made, [], 0

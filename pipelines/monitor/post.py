@@ -56,6 +56,8 @@ class Post:
     tick_end: int = 0
     """Where the ticks are read on: those between wait in `queue`."""
     held: Held = field(default_factory=Held)
+    held_feed: Held = field(default_factory=Held)
+    """Likewise faults of the feed, which may be those of many series at once."""
     drift: list[Alarm] = field(default_factory=list)
     """To be recorded, and to lead to a retraining."""
     notes: list[Alarm] = field(default_factory=list)
@@ -74,6 +76,7 @@ class Post:
     queue: Queue = field(init=False)
     paths: Paths = field(init=False)
     kept: Kept = field(init=False)
+    _now_s: float = 0.0
     _source: int = -1
     """Offset of the last tick that a forecast was made of."""
     _saved: tuple[int, int] = (0, 0)
@@ -113,7 +116,7 @@ class Post:
             self.queue.put(batch)
         self.tick_end = batch.position
 
-    def catch_up(self, *, now: bool = False, all_: bool = False) -> None:
+    def catch_up(self, now_s: float, *, now: bool = False, all_: bool = False) -> None:
         """Take the ticks whose forecasts are here.
 
         Parameters
@@ -122,11 +125,19 @@ class Post:
             Do not wait for more of them to be read.
         all_
             Take those too whose forecasts are not here: none will come.
+
+        Raises
+        ------
+        UnknownVersionError, StoreError
+            A version cannot be read; nothing was taken.
         """
         if not (now or all_) and self.tick_end <= self._source and self.paths.waiting < _MOST_WAITING:
             return
+        self._now_s = now_s
+        self.paths.prepare()
+        names = self._regressors()
         until = self.tick_end if all_ else min(self._source + 1, self.tick_end)
-        pieces = self.queue.take(until, self._regressors())
+        pieces = self.queue.take(until, names)
         seen = [self._see(ticks) for ticks in pieces]
         scored = self.paths.feed(Seen(*map(np.concatenate, zip(*seen, strict=True))) if seen else _NOTHING)
         if scored is not None:
@@ -136,9 +147,16 @@ class Post:
         if not self.queue.size:  # nothing but markers of transactions lies between
             self.tick_position = max(self.tick_position, min(self.tick_end, until))
 
-    def listen(self) -> None:
+    def listen(self, now_s: float) -> None:
         """Look for series that have become silent."""
-        self.note(self.watch.listen())
+        self.held_feed.take(self.watch.listen(), now_s)
+
+    def expire(self) -> None:
+        """Close the paths of series that went silent: of those a path of the others behind."""
+        maturing, (_, reached) = self.paths.maturing, self.watch.active()
+        over = None if maturing is None else maturing.expire(reached - maturing.h * self.watch.dt_ms)
+        if over is not None:
+            self.scored.append(over)
 
     def note(self, alarms: list[Alarm]) -> None:
         """Have events recorded and told that lead to no retraining."""
@@ -164,7 +182,13 @@ class Post:
         """Return everything that is not positions, as bytes; `scores` are those of this partition."""
         head, arrays = self.watch.dump()
         told = [alarm.to_json() for alarm in (*self.untold, *self.news)]
-        head = {"watch": head, "held": self.held.to_json(), "untold": told, "source": self._source}
+        head = {
+            "watch": head,
+            "held": self.held.to_json(),
+            "held_feed": self.held_feed.to_json(),
+            "untold": told,
+            "source": self._source,
+        }
         blobs = {"paths": self.paths.dump(), "scores": scores}
         return pack(
             head, arrays | {name: np.frombuffer(blob, dtype=np.uint8) for name, blob in blobs.items()}
@@ -182,12 +206,13 @@ class Post:
         """
         try:
             head, arrays = unpack(data)
-            held = Held.of(head["held"], now_s)
+            held, held_feed = Held.of(head["held"], now_s), Held.of(head["held_feed"], now_s)
             untold = [Alarm.of(each) for each in head["untold"]]
             paths, scores = arrays.pop("paths").tobytes(), arrays.pop("scores").tobytes()
             self.watch.load(head["watch"], arrays)
             self.paths.load(paths, self.watch.author)
-            self.held, self.untold, self._source = held, untold, int(head["source"])
+            self.held, self.held_feed, self.untold = held, held_feed, untold
+            self._source = int(head["source"])
             self._named = bool(untold)
         except (ForecastError, LookupError, TypeError, ValueError) as error:
             raise PipelineError(f"it does not fit together: {error}") from None
@@ -222,7 +247,7 @@ class Post:
 
     def _see(self, ticks: Ticks) -> Seen:
         rows, faults = self.watch.tick(ticks)
-        self.note(faults)
+        self.held_feed.take(faults, self._now_s)
         self.counts["ticks"] += len(rows)
         self.kept.put(ticks, rows)
         some = rows >= 0

@@ -17,6 +17,7 @@ from pipelines.monitor.ledger import Ledger
 from pipelines.monitor.loop import Monitor
 from pipelines.monitor.metrics import Metrics, Totals
 from pipelines.monitor.posting import Posting
+from pipelines.monitor.reading import TickReading
 from pipelines.monitor.scorer import Scorer
 from pipelines.monitor.versions import Catalog
 from pipelines.stream.page import Page
@@ -86,7 +87,7 @@ def _monitor(
     folder = None if options.archive is None else options.archive / options.fleet / "ticks"
     archive = None if folder is None else TickArchive(folder, options.archive_days)
     return Monitor(
-        member, reader, Ledger(store, alerts, archive, options, totals),
+        member, reader, TickReading(reader, options), Ledger(store, alerts, archive, options, totals),
         Posting(store, reader, catalog, options, totals, read), Scorer(store, catalog, totals, partitions=n),
         options, totals, health, stop,
     )  # fmt: skip

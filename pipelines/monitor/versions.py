@@ -83,7 +83,8 @@ class Catalog:
         """Return the models of a version by their aliases; errors as `lineage`."""
         if version not in self._models:
             self._read(version)
-        return self._models[version]
+        found = self._models[version] = self._models.pop(version)  # those in use are kept longest
+        return found
 
     def origin(self, author: Author) -> int:
         """Return the number of a version's model, in this process."""

@@ -124,15 +124,34 @@ def test_a_store_that_is_down_delays_and_loses_nothing(log, store, feed, tmp_pat
     until(lambda: shaky.calls.count(call) > 2)
     if call != "write_live_scores":
         assert keys(store) == []
+    feed.send(shifted(IDS, 5, shift_at=99, first=60), version)
+    time.sleep(0.6)
     shaky.down = set()
-    until(
-        lambda: (
-            keys(store) and store.snapshot("monitor", "forecasts", 0).positions["forecasts"]["offset"] == 600
-        )
-    )
-    monitor.end()
+    until(lambda: keys(store) and done(store) == 650)
+    assert monitor.end().counts["forecasts"] == 650
     assert len(keys(store)) == 1
     assert "does not answer" in caplog.text
+
+
+def test_what_a_client_had_fetched_before_it_was_paused_is_read_again(
+    log, store, feed, tmp_path, monkeypatch
+):
+    from pipelines.log.embedded.member import EmbeddedMember
+
+    monkeypatch.setattr(EmbeddedMember, "pause", lambda self, partitions: None)
+    monkeypatch.setattr("pipelines.monitor.loop._LAG_EVERY_S", 0.02)
+    version = register(store, tmp_path, IDS)
+    rows = shifted(IDS, 60, shift_at=40, who={"s3"})
+    feed.send(rows[:300], version)
+    shaky = Shaky(store)
+    shaky.down = {"record_events"}
+    monitor = Running(log, shaky)
+    until(lambda: shaky.calls.count("record_events") > 1)
+    feed.send(rows[300:], version)
+    until(lambda: shaky.calls.count("record_events") > 3)
+    shaky.down = set()
+    until(lambda: keys(store) and done(store) == 600)
+    assert monitor.end().counts["forecasts"] == 600
 
 
 def test_a_monitor_that_ends_by_itself_does_not_wait_for_ever(log, store, feed, tmp_path):

@@ -202,3 +202,18 @@ def test_a_damaged_snapshot_costs_the_state_of_detectors_and_no_position(log, st
     assert totals.counts["forecasts"] == 30
     assert "cannot be used" in caplog.text
     assert "detectors begin at rest" in caplog.text
+
+
+def test_a_feed_that_stands_still_for_all_is_told_once(log, store, feed, tmp_path):
+    version = register(store, tmp_path, IDS)
+    rows = shifted(IDS, 10, shift_at=99) + [(name, 10 + k, 1.5) for k in range(30) for name in IDS]
+    feed.send(rows, version)
+    run(log, store, constant_ticks=20, arl0=1e9)
+    events = [event.event for event in store.events("shop") if event.event.detector.startswith("fe")]
+    assert sum(event.series_key is None for event in events) == 0
+    told = [alert.detector for alert in alerts(log)]
+    assert told.count("fleet-feed") == 1
+    assert "feed-constant" not in told
+    constant = [event for event in store.events("shop") if event.event.detector == "feed-constant"]
+    assert len(constant) == 10
+    assert store.jobs("shop") == []
