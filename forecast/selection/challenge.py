@@ -242,8 +242,10 @@ def _plan(panel: Panel, z: F64, after: I64, h: int, folds: int) -> Plan | None:
     paths = max(1, min(span // (folds * path), _MOST_PATHS))
     step = path * paths
     k = min(folds, span // step)
-    origins = panel.lengths[None, :] - step * np.arange(k, 0, -1)[:, None]
-    return Plan(origins, origins >= after[None, :], path, paths)
+    # One more origin to choose windows by, where there are data for it: a first guess is no fair test.
+    warm = int((panel.lengths - step * (k + 1) >= after).all())
+    origins = panel.lengths[None, :] - step * np.arange(k + warm, 0, -1)[:, None]
+    return Plan(origins, origins >= after[None, :], path, paths, warm)
 
 
 def _fit(

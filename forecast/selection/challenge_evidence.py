@@ -37,7 +37,7 @@ def evidence(
     gain, cover = verdict.gain, verdict.cover
     mine, theirs = rounds.champion, rounds.challenger
     told |= {
-        "folds": len(plan.origins),
+        "folds": len(plan.origins) - plan.warm,
         "horizon": plan.h,
         "paths": plan.paths,
         "test": gain.method,

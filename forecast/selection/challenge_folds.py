@@ -34,6 +34,8 @@ class Plan:
     """Points of a path; no two paths of a series overlap."""
     paths: int
     """Paths that follow one another from each origin, both forecasters moved on between them."""
+    warm: int
+    """First origins, which only show which window is the best: they are no part of what is tested."""
 
 
 @dataclass(slots=True, eq=False)
@@ -49,6 +51,11 @@ class Scored:
     are chosen, for it knows of the spread as well as of the mean."""
     inside: F64
     count: F64
+
+    def drop(self, first: int) -> None:
+        """Forget the first origins."""
+        for name in ("loss", "interval", "crps", "inside", "count"):
+            setattr(self, name, getattr(self, name)[first:])
 
 
 @dataclass(slots=True, eq=False)
@@ -118,6 +125,9 @@ def play(
         pick = choose(losses[:r], windows.there & ~np.isnan(losses[r]), found[r], found[:r])
         rounds.window[r, active] = pick[active]
         _take(rounds.challenger, r, scores, pick, active)
+        if r < plan.warm:
+            tell(r + 1, k + 1)
+            continue
         blind = active[np.isnan(losses[r, pick[active], active]) & ~np.isnan(rounds.champion.loss[r, active])]
         for i in blind.tolist():
             rounds.unsound.setdefault(
@@ -125,6 +135,9 @@ def play(
             )
         tell(r + 1, k + 1)
     rounds.chosen = choose(losses, rounds.final.there, rounds.final.since, found)
+    for side in (rounds.champion, rounds.challenger):
+        side.drop(plan.warm)
+    rounds.window = rounds.window[plan.warm :]
     return rounds
 
 

@@ -305,7 +305,7 @@ def test_arguments_are_checked(wrong):
 def test_progress_is_told_and_may_stop_it():
     told = []
     judge(shifted(), progress=lambda done, total: told.append((done, total)))
-    assert told == [(k, 9) for k in range(1, 10)]
+    assert told == [(k, 10) for k in range(1, 11)]  # one to warm up, eight, and the fit to all
 
     def stop(done, total):
         raise KeyboardInterrupt
