@@ -14,7 +14,7 @@ from pipelines.store.claims import _CLAIM
 from pipelines.store.engine import NOW_MS, writing
 from tests.pipelines.store.fleets import manifest
 from tests.pipelines.store.killed import CONTEXT, run_rounds
-from tests.pipelines.store.test_queue import event, lose, states
+from tests.pipelines.store.test_queue import event, lose, make_due, states
 from tests.pipelines.store.test_versions import at_once
 
 
@@ -153,16 +153,33 @@ def test_a_claim_that_a_crashed_server_forgot_is_worth_nothing(store):
 
 def test_a_lease_is_renewed_and_released(store):
     store.enqueue("a", {})
-    claim = store.claim_job("w", 0.2)
-    for _ in range(4):
-        time.sleep(0.1)
-        claim = store.renew_job(claim, 0.2)
-        assert store.claim_job("other", 60) is None
-    assert store.job(claim.id).lease_until_ms == claim.lease_until_ms
-    store.release_job(claim, 0.1)
+    claim = store.claim_job("w", 60)
+    for _ in range(3):
+        time.sleep(0.01)
+        before, claim = claim.lease_until_ms, store.renew_job(claim, 60)
+        assert before < claim.lease_until_ms == store.job(claim.id).lease_until_ms
+    assert store.claim_job("other", 60) is None
+    store.release_job(claim, 60)
     assert (store.job(claim.id).attempts, store.claim_job("other", 60)) == (0, None)
-    time.sleep(0.12)
+    make_due(store)
     assert store.claim_job("other", 60).attempts == 1
+
+
+def test_who_lost_a_job_to_itself_has_lost_it(store):
+    store.enqueue("a", {})
+    old, new = lose(store, owner="w"), store.claim_job("w", 60)
+    for call in (store.finish_job, store.release_job, lambda claim: store.renew_job(claim, 60)):
+        with pytest.raises(LeaseLostError):
+            call(old)
+    store.finish_job(new)
+
+
+def test_a_commit_may_have_nothing_but_a_follow_up_or_a_judgement(store):
+    store.enqueue("a", {})
+    store.finish_job(store.claim_job("w", 60), follow_up=FollowUp({"kind": "shadow"}, "a/shadow"))
+    store.finish_job(store.claim_job("w", 60), judgements=(NewJudgement("shadow", False, {}) for _ in "x"))
+    assert states(store) == ["done", "done"]
+    assert [row.job_id for row in store.judgements("a")] == [store.jobs()[1].id]
 
 
 @pytest.mark.parametrize("end", ["fail", "release", "retry"])
@@ -193,8 +210,7 @@ def test_the_wait_doubles_up_to_a_day(store):
         before = store.job(claim.id).lease_until_ms - 60_000
         store.fail_job(claim, "x", attempts=99, backoff_s=30)
         waits.append(round((store.job(claim.id).run_after_ms - before) / 1000))
-        with writing(store._engine) as connection:
-            connection.execute(text("UPDATE retrain_job SET run_after_ms = 0"))
+        make_due(store)
     limits = [min(30 * 2**i, 86_400) for i in range(14)]
     assert all(limit <= wait <= limit + 5 for wait, limit in zip(waits, limits, strict=True))
 
