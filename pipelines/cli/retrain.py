@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Exit codes of a worker whose jobs are all run: one is dead; or a champion was not told of everywhere.
 DEAD: Final = 1
 NOT_TOLD: Final = 3
-# EX_TEMPFAIL: it was asked to stop before all was done.
+# EX_TEMPFAIL: it was asked to stop before all was done, or a job that failed is to be tried again.
 LATER: Final = 75
 
 # Jobs that --list shows, the newest.
@@ -216,7 +216,7 @@ def _mirror(settings: Settings, asked: dict[str, Any]) -> Callable[[Store], int]
 def _exit_code(counts: Counts, stopped: bool) -> int:
     if counts.of("dead"):
         return DEAD
-    if stopped:
+    if stopped or counts.of("failed"):
         return LATER
     return NOT_TOLD if counts.untold else 0
 
