@@ -38,8 +38,9 @@ def test_json_brings_back_the_same_summary():
     assert JobSummary.from_json(summary.to_json()) == summary
 
 
-def test_there_are_about_twenty_metrics_and_each_says_its_unit():
-    assert 18 <= len(METRICS) <= 24
+def test_there_are_no_more_metrics_than_a_table_takes_and_each_says_its_unit():
+    # Twenty of trainings, five that retrains have on top: columns of one table.
+    assert 18 <= len(METRICS) <= 28
     assert all(metric.unit and metric.meaning for metric in METRICS.values())
 
 
