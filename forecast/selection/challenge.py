@@ -72,8 +72,8 @@ def challenge(
     At each of `folds` origins over the data that came after the champion was fitted, the champion is moved on
     without a refit, and a challenger is fitted to what lies before the origin only. Both forecast the points
     up to the next origin, in paths of `h` points, both moved on in between; with little new data there is one
-    path an origin, and it is shorter. Paths never overlap. Where most series show a change of level or
-    variance, origins begin after it.
+    path an origin, and it is shorter. Paths never overlap. Where most series show a change of level,
+    origins begin after it.
 
     Parameters
     ----------
@@ -232,7 +232,8 @@ def _plan(panel: Panel, z: F64, after: I64, h: int, folds: int) -> Plan | None:
     span = min(folds * h * _MOST_PATHS, longest)
     changed = []
     for i in range(panel.n_series):
-        began = last_change(z[panel.indptr[i] + after[i] : panel.indptr[i + 1]])
+        # Of the level only: the spread of real data changes all the time, and is no reason to look at less.
+        began = last_change(z[panel.indptr[i] + after[i] : panel.indptr[i + 1]], spread=False)
         if began >= 0:
             changed.append(int(new[i]) - began)
     if 2 * len(changed) >= panel.n_series:

@@ -27,13 +27,15 @@ ALL: Final = "all"
 SINCE: Final = "since the change"
 
 
-def last_change(z: F64) -> int:
-    r"""Return the point at which the latest change of level or variance began, -1 where there is none.
+def last_change(z: F64, spread: bool = True) -> int:
+    r"""Return the point at which the latest change of level or spread began, -1 where there is none.
 
     Parameters
     ----------
     z
         (t,) standardised innovations, oldest first; NaN where missing.
+    spread
+        False: of the level only.
 
     Notes
     -----
@@ -47,12 +49,10 @@ def last_change(z: F64) -> int:
     seen = z != 0.0  # a missing point is no evidence, and neither is one exactly as foreseen
     square = z * z / 2.0
     best, began = _STRONG, -1
-    for increment in (
-        z - 0.5,
-        -z - 0.5,
-        square * (1.0 - 1.0 / 2.25) - np.log(1.5),
-        square * (1.0 - 2.25) + np.log(1.5),
-    ):
+    increments = [z - 0.5, -z - 0.5]
+    if spread:
+        increments += [square * (1.0 - 1.0 / 2.25) - np.log(1.5), square * (1.0 - 2.25) + np.log(1.5)]
+    for increment in increments:
         walk = np.concatenate([[0.0], np.cumsum(np.where(seen, increment, 0.0))])
         low = len(walk) - 1 - int(np.argmin(walk[::-1]))  # the last of several
         if walk[-1] - walk[low] > best:
