@@ -21,7 +21,7 @@ from pipelines.log.protocol import Listener
 from pipelines.log.records import Batch, Partition
 from pipelines.logs import log
 from pipelines.monitor.post import Post
-from pipelines.monitor.reporting import measure, measure_lag
+from pipelines.monitor.reporting import lag_of, measure, measure_lag, measure_turn
 from pipelines.monitor.settling import settle
 from pipelines.monitor.versions import UnknownVersionError
 from pipelines.monitor.waits import Waits
@@ -79,8 +79,6 @@ class Monitor:
     _idle: bool = False
     """Whether the last polls brought nothing."""
     _done: bool = False
-    _healed: int = 0
-    """Of partitions that were given back."""
 
     def __post_init__(self) -> None:
         self._faults = Patience(self.options.patience_s)
@@ -112,7 +110,10 @@ class Monitor:
             raise
         except LogError as error:
             self._recover(error)
-        self._report()
+        waiting = len(self.posts) if self._stopped else len(self.health.waits)
+        measure_turn(self.posts, self.totals, waiting)
+        lag = lag_of(self.options.forecasts, self.totals)
+        self.health.turned({n: post.position for n, post in self.posts.items()}, self._restoring, lag)
 
     def _attempt(self) -> None:
         try:
@@ -146,8 +147,6 @@ class Monitor:
             return 0.0 if not self._store.failures else 0.05
         return self.options.idle_wait_s
 
-    # Messages.
-
     def _take(self, post: Post, batch: Batch) -> None:
         """Take forecasts; those of a version that cannot be read wait, and their partition with them."""
         try:
@@ -162,8 +161,7 @@ class Monitor:
         self._unknown.over()
 
     def _wait(self, error: PipelineError, post: Post) -> None:
-        now_s = self.clock()
-        wait_s = self._unknown.met(now_s)
+        wait_s = self._unknown.met(now_s := self.clock())
         self.health.waits[post.number] = str(error)
         self._give_up(self._unknown, error, now_s)
         log.warning("partition %d waits: %s; again in %.1f s", post.number, error, wait_s)
@@ -191,11 +189,11 @@ class Monitor:
     def _read_ticks(self) -> bool:
         """Read ticks, and take those whose forecasts are here; return whether any were read."""
         found = self.ticks.read({} if self._stopped else self.posts)
-        for post in self.posts.values():
-            post.catch_up(self.clock())
+        until = self.until or {}
+        for number, post in self.posts.items():
+            over = number in until and post.waiting is None and post.position >= until[number][0]
+            post.catch_up(self.clock(), all_=over)
         return found
-
-    # Alarms and what is written.
 
     def _commit_due(self) -> None:
         now_s = self.clock()
@@ -307,8 +305,7 @@ class Monitor:
 
     def _forget(self, numbers: Iterable[int]) -> None:
         for number in numbers:
-            post = self.posts.pop(number, None)
-            self._healed += 0 if post is None else post.watch.feed.healed
+            self.posts.pop(number, None)
             self.ticks.forget(number)
             self.scorer.drop(number)
             self.health.waits.pop(number, None)
@@ -331,8 +328,6 @@ class Monitor:
             self._read_on([post])
         if not any(post.changed for post in self.posts.values()):
             self._store_up()
-
-    # Faults, and what can wait.
 
     def _recover(self, error: LogError) -> None:
         """Read on from where every partition stands, unless that has been tried for too long."""
@@ -359,19 +354,8 @@ class Monitor:
         if self.until is not None and self._idle:
             self._finish(self.until)
 
-    def _report(self) -> None:
-        posts = self.posts.values()
-        gauges = self.totals.gauges
-        gauges["series"] = sum(len(post.watch.rows) for post in posts)
-        gauges["held"] = sum(len(post.held.waiting) + len(post.held_feed.waiting) for post in posts)
-        gauges["waiting"] = len(posts) if self._stopped else len(self.health.waits)
-        self.totals.counts["healed"] = self._healed + sum(post.watch.feed.healed for post in posts)
-        topic = self.options.forecasts
-        lag = {at[1]: behind for at, behind in self.totals.lag.items() if at[0] == topic}
-        self.health.turned({post.number: post.position for post in posts}, self._restoring, lag)
-
     def _pass_markers(self) -> None:
-        """Move positions on behind markers of transactions, where no message is left to be read."""
+        """Move positions on behind markers of transactions, where no message is left."""
         if not self._idle or self._stopped:  # what was polled and not taken is read again
             return
         free = {number: post for number, post in self.posts.items() if post.waiting is None}
@@ -391,7 +375,6 @@ class Monitor:
             elif post.waiting is not None or post.position < end or post.tick_end < tick_end:
                 return
         for post in self.posts.values():
-            post.catch_up(self.clock(), all_=True)
             post.listen(self.clock())
         settle(self.posts, self.options, self.totals, self.clock(), all_=True)
         self._done = self._write_all() and not self._restoring

@@ -29,3 +29,16 @@ def measure_lag(posts: Mapping[int, Post], totals: Totals, options: MonitorOptio
     done |= {Partition(options.ticks, number): post.tick_position for number, post in posts.items()}
     ends = reader.ends(done)
     totals.lag = {(at.topic, at.number): max(ends[at] - position, 0) for at, position in done.items()}
+
+
+def measure_turn(posts: Mapping[int, Post], totals: Totals, waiting: int) -> None:
+    """Measure what may change with every turn of the loop."""
+    gauges = totals.gauges
+    gauges["series"] = sum(len(post.watch.rows) for post in posts.values())
+    gauges["held"] = sum(len(post.held.waiting) + len(post.held_feed.waiting) for post in posts.values())
+    gauges["waiting"] = waiting
+
+
+def lag_of(topic: str, totals: Totals) -> dict[int, int]:
+    """Return what is left to be read of a topic, by partition."""
+    return {number: behind for (name, number), behind in totals.lag.items() if name == topic}

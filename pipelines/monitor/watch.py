@@ -87,6 +87,7 @@ class Watch:
         known = np.flatnonzero(rows >= 0)
         ts_ms = ticks.ts_ms[known]
         faults = self.feed.look(self.rows, rows[known], ts_ms, ticks.y[known])
+        self._count_healed()
         drifts = self.inputs.take(rows[known], ticks.exog[known], ticks.names)
         if not self.author[0]:  # no forecast yet: there is no version that an event could be of
             return rows, []
@@ -95,7 +96,9 @@ class Watch:
 
     def listen(self) -> list[Alarm]:
         """Return the series that have become silent."""
-        return [self._fault(fault) for fault in self.feed.listen(self.rows, self.messages, self.dt_ms)]
+        found = [self._fault(fault) for fault in self.feed.listen(self.rows, self.messages, self.dt_ms)]
+        self._count_healed()
+        return found
 
     def active(self) -> tuple[int, int]:
         """Return how many series take part at present, and the event time that half of them have reached."""
@@ -194,6 +197,10 @@ class Watch:
                 )
             )  # fmt: skip
         return told
+
+    def _count_healed(self) -> None:
+        self._counts["healed"] += self.feed.healed
+        self.feed.healed = 0
 
     def _fault(self, fault: Fault) -> Alarm:
         version, model = self.author

@@ -217,3 +217,13 @@ def test_a_feed_that_stands_still_for_all_is_told_once(log, store, feed, tmp_pat
     constant = [event for event in store.events("shop") if event.event.detector == "feed-constant"]
     assert len(constant) == 10
     assert store.jobs("shop") == []
+
+
+def test_ticks_without_forecasts_are_kept_when_it_is_to_end(log, store, feed, tmp_path):
+    version = register(store, tmp_path, IDS)
+    feed.send(shifted(IDS, 2, shift_at=99), version)
+    _, seen = feed.encode(shifted(IDS, 30, shift_at=99, first=2), version)
+    feed.raw(*seen, topic="ticks")
+    totals = run(log, store, queue_limit=100, batch_limit=50)
+    assert totals.counts["ticks"] == 320
+    assert store.snapshot("monitor", "forecasts", 0).positions["ticks"]["offset"] == 320
