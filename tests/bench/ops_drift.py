@@ -208,11 +208,11 @@ def report_delays(lines: list[dict]) -> None:
 
 def matrix(lines: list[dict], digits: int) -> None:
     form = f"{{:,.{digits}f}} +- {{:,.{digits}f}}"
-    print(f"  {'noise':9s}{'change':12s}" + "".join(f"{name:>22s}" for name in DETECTORS))
+    print(f"  {'noise':9s}{'change':12s}" + "".join(f"{name:>25s}" for name in DETECTORS))
     for line in lines:
         cells = ["-" if line[name] is None else form.format(*line[name]) for name in DETECTORS]
         print(
-            f"  {line['noise']:9s}{line['change']:12s}" + "".join(f"{c:>22s}" for c in cells), verdict(line)
+            f"  {line['noise']:9s}{line['change']:12s}" + "".join(f"{c:>25s}" for c in cells), verdict(line)
         )
 
 
