@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pipelines.retrain.due import Counts
     from pipelines.retrain.source import Source
+    from pipelines.retrain.work import Ended
     from pipelines.settings import Settings
     from pipelines.store import JobRow, Store
 
@@ -171,8 +172,8 @@ def _work(settings: Settings, asked: dict[str, Any], stop: Any) -> Counts:  # no
     with _announcing(settings, asked) as announce, watching() as watcher:
         return run_due(
             settings, open_store, owner=owner, announce=announce, mirror=_mirror(settings, asked),
-            max_jobs=asked["max_jobs"], watch_s=asked["watch"], stop=stop, source=_source(settings, asked),
-            source_fleet=asked["fleet"], watcher=watcher,
+            record=_record(settings, asked), max_jobs=asked["max_jobs"], watch_s=asked["watch"], stop=stop,
+            source=_source(settings, asked), source_fleet=asked["fleet"], watcher=watcher,
         )  # fmt: skip
 
 
@@ -211,6 +212,18 @@ def _mirror(settings: Settings, asked: dict[str, Any]) -> Callable[[Store], int]
         return mirror(store, settings.tracking_uri, timeout_s=settings.tracking_timeout_s)
 
     return mirror_all
+
+
+def _record(settings: Settings, asked: dict[str, Any]) -> Callable[[Store, Ended], str | None] | None:
+    if asked["no_track"]:
+        return None
+
+    def record_one(store: Store, ended: Ended) -> str | None:
+        from pipelines.retrain.record import record
+
+        return record(store, ended, settings.tracking_uri, settings.tracking_timeout_s)
+
+    return record_one
 
 
 def _exit_code(counts: Counts, stopped: bool) -> int:

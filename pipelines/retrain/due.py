@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 # What tells others of a new champion: the control topic, MLflow.
 Tell = Callable[["Store"], object]
+# What logs a run that ended.
+Record = Callable[["Store", Ended], object]
 
 # What did not answer is asked again after this long.
 _AGAIN_S: Final = 60.0
@@ -65,12 +67,14 @@ class Worker:
     owner: str
     announce: Tell | None = None
     mirror: Tell | None = None
+    record: Record | None = None
     source: Source | None = None
     source_fleet: str | None = None
     """Fleet that `source` is of."""
     watcher: Watcher = field(default_factory=Watcher)
     stop: threading.Event = field(default_factory=threading.Event)
     counts: Counts = field(default_factory=Counts)
+    _unrecorded: list[Ended] = field(default_factory=list)
     _not_before: dict[str, float] = field(default_factory=dict)
 
     def drain(self, max_jobs: int | None = None) -> None:
@@ -87,10 +91,13 @@ class Worker:
                 self.watcher.begin(claim)
                 ended = self._run(claim)
                 self.counts.ended.append(ended)
+                self._unrecorded.append(ended)
                 self.watcher.end(ended)
             if ended.outcome == "promoted":
                 self._tell("announce", self.announce)
-        self._tell("mirror", self.mirror)  # nobody waits for it
+        self._tell("mirror", self.mirror)  # nobody waits for these
+        if self.record is not None and self._unrecorded:
+            self._tell("record", self._record)
 
     def _tell(self, name: str, what: Tell | None) -> None:
         """Announce, or mirror, champions that were not; what fails is told and tried again."""
@@ -104,6 +111,11 @@ class Worker:
             # A server that is down may take a minute to say so: jobs go before.
             self._not_before[name] = monotonic() + _AGAIN_S
             log.warning("%s: not all champions were told of, it is tried again: %s", name, error)
+
+    def _record(self, store: Store) -> None:
+        while self._unrecorded and self.record is not None:
+            self.record(store, self._unrecorded[0])
+            del self._unrecorded[0]
 
     def _run(self, claim: Claim) -> Ended:
         """Run one job; whatever goes wrong with it is noted with it, and the worker goes on."""
@@ -188,6 +200,7 @@ def run_due(
     owner: str,
     announce: Tell | None = None,
     mirror: Tell | None = None,
+    record: Record | None = None,
     max_jobs: int | None = None,
     watch_s: float | None = None,
     stop: threading.Event | None = None,
@@ -204,6 +217,8 @@ def run_due(
     announce, mirror
         Called with the store: the first at the beginning and after every promotion, the second at the end.
         What fails is noted, and tried again.
+    record
+        Called at the end with every run that ended; see `pipelines.retrain.record`.
     max_jobs
         Return after so many runs.
     watch_s
@@ -224,7 +239,7 @@ def run_due(
     with open_store(settings.store()) as store:
         store.require_current()
         worker = Worker(
-            settings, store, owner, announce, mirror, source, source_fleet, watcher or Watcher(), stop
+            settings, store, owner, announce, mirror, record, source, source_fleet, watcher or Watcher(), stop
         )
         while True:
             try:

@@ -21,14 +21,14 @@ def trained(tmp_path_factory):
     with open_store(settings_in(folder).store(), lock_timeout_s=5) as store:
         store.upgrade()
         Plant(settings_in(folder), store).train()
-    shutil.copytree(folder, folder.with_name("plant-kept"))
+    shutil.copytree(folder, folder.with_name(f"{folder.name}-kept"))
     return folder
 
 
 @pytest.fixture
 def plant(trained, monkeypatch):
     shutil.rmtree(trained)
-    shutil.copytree(trained.with_name("plant-kept"), trained)
+    shutil.copytree(trained.with_name(f"{trained.name}-kept"), trained)
     monkeypatch.chdir(trained)
     (trained / "forecast.toml").write_text(
         'store_url = "sqlite:///store.db"\nhistory_root = "history"\nmodel_root = "models"\n'

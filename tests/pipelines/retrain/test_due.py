@@ -28,14 +28,14 @@ def trained(tmp_path_factory):
     with open_store(settings_in(folder).store(), lock_timeout_s=5) as store:
         store.upgrade()
         Plant(settings_in(folder), store).train()
-    shutil.copytree(folder, folder.with_name("plant-kept"))
+    shutil.copytree(folder, folder.with_name(f"{folder.name}-kept"))
     return folder
 
 
 @pytest.fixture
 def plant(trained):
     shutil.rmtree(trained)
-    shutil.copytree(trained.with_name("plant-kept"), trained)
+    shutil.copytree(trained.with_name(f"{trained.name}-kept"), trained)
     settings = settings_in(trained)
     with open_store(settings.store(), lock_timeout_s=5) as store:
         yield Plant(settings, store)
