@@ -20,7 +20,7 @@ from pipelines.log.embedded import EmbeddedLog
 from pipelines.monitor import run_monitor
 from pipelines.store import open_store
 from pipelines.stream.stopping import Stop
-from tests.pipelines.monitor.feeds import Feed, alerts, forecast, options, register, shifted
+from tests.pipelines.monitor.feeds import HOUR, START, Feed, alerts, forecast, options, register, shifted
 
 IDS = [f"s{i}" for i in range(10)]
 
@@ -372,3 +372,30 @@ def test_sigterm_ends_it_in_good_order(log, store, feed, tmp_path):
     assert store.snapshot("monitor", "forecasts", 0).positions["forecasts"]["offset"] == 601
     assert b"Traceback" not in err
     assert forecast("a", 0, 0.0, version)  # the helpers are those of the tests
+
+
+def test_alarms_that_wait_when_it_ends_are_told_by_who_comes_next(log, store, feed, tmp_path):
+    version = register(store, tmp_path, IDS)
+    feed.send(shifted(IDS, 45, shift_at=30, who={"s3"}), version)
+    monitor = Running(log, store, hold_s=3000.0, gate_steps=1000)
+    until(lambda: done(store) == 450)
+    assert monitor.end().gauges["held"] == 1
+    assert keys(store) == []
+    again = run_monitor(log, lambda: store, options(hold_s=3000.0, gate_steps=1000), Stop())
+    assert len(keys(store)) == 1
+    assert again.counts["forecasts"] == 0
+
+
+@pytest.mark.parametrize("when", [8_000_000_000_000, -8_000_000_000_000])
+def test_a_clock_gone_wrong_harms_its_own_series_only(log, store, feed, tmp_path, when):
+    version = register(store, tmp_path, IDS)
+    rows = shifted(IDS, 60, shift_at=40, who={"s3"})
+    far = (when - START) // HOUR
+    rows = [(name, far if (name, step) == ("s0", 20) else step, z) for name, step, z in rows]
+    feed.send(rows, version)
+    totals = run_monitor(log, lambda: store, options(silent_ticks=10), Stop())
+    drifted = [event.event.series_key for event in store.events("shop") if event.state == "coalesced"]
+    assert drifted == ["s3"]
+    told = {event.event.series_key for event in store.events("shop")}
+    assert told <= {"s3", "s0"}
+    assert totals.counts["forecasts"] == 600
