@@ -80,12 +80,10 @@ def contest(champion: Records, challenger: Records, frame: pd.DataFrame, h: int)
         Steps of a whole path.
     """
     found = []
+    ticks = lay_out(challenger, frame)
     for first in range(0, challenger.n_series, _BLOCK_SERIES):
         rows = np.arange(first, min(first + _BLOCK_SERIES, challenger.n_series))
-        pair = take(champion, rows), take(challenger, rows)
-        names = {str(key) for key in pair[1].ids.tolist()}
-        some = frame[frame["unique_id"].astype(str).isin(names)]
-        one = _contest(*pair, some, h)
+        one = _contest(take(champion, rows), take(challenger, rows), _of(ticks, rows), h)
         found.append(replace(one, series=one.series + first))
     columns = {
         name: np.concatenate([getattr(one, name) for one in found])
@@ -126,8 +124,14 @@ def judge(found: Contest, h: int, alpha: float) -> Verdict:
     return Verdict(passed, why, {**evidence, "passed": passed, "why": why})
 
 
-def _contest(champion: Records, challenger: Records, frame: pd.DataFrame, h: int) -> Contest:
-    ticks = lay_out(challenger, frame)
+def _of(ticks: Ticks, rows: I64) -> Ticks:
+    """Return the ticks of some series, which stand together, as if there were no others."""
+    kept = (ticks.rows >= rows[0]) & (ticks.rows <= rows[-1])
+    some = ticks.take(kept)
+    return replace(some, rows=some.rows - rows[0])
+
+
+def _contest(champion: Records, challenger: Records, ticks: Ticks, h: int) -> Contest:
     since = ticks.points - challenger.nobs[ticks.rows]
     recent = since >= -WARM_POINTS
     ticks, origins = ticks.take(recent), since[recent] >= 0

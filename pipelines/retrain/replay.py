@@ -73,9 +73,13 @@ def lay_out(records: Records, frame: pd.DataFrame) -> Ticks:
         ``unique_id, ts_ms, y`` and regressors, sorted by series and time. Ticks of other series, off the
         grid, or of a point that a later row has too, are left out.
     """
+    import pandas as pd
+
     names = _needed(records)
     where = {str(key): row for row, key in enumerate(records.ids.tolist())}
-    rows = np.array([where.get(str(key), -1) for key in frame["unique_id"].tolist()], dtype=np.int64)
+    codes, keys = pd.factorize(frame["unique_id"])
+    found = np.array([where.get(str(key), -1) for key in keys], dtype=np.int64)
+    rows = np.where(codes >= 0, found[codes], -1) if len(found) else np.full(len(codes), -1)
     ts = frame["ts_ms"].to_numpy(np.int64)
     grid = Grid.of(records.freq)
     table = np.ascontiguousarray(records.start[:, None], dtype=np.int64)
@@ -124,6 +128,8 @@ def replay(
     if _needed(records):
         used &= ~bank.lacking(slots[ticks.rows], {name: ticks.exog[name] for name in _needed(records)})
     future = _future(ticks, position, h, _needed(records))
+    if first is not None and not future:
+        used = _warmed(bank, slots, ticks, position, used, wanted, out)
     for part in _blocks(np.flatnonzero(used), h):
         _step(bank, slots, ticks, position, part, wanted, future, out)
     return out
@@ -146,6 +152,37 @@ def future_values(rows: I64, position: I64, values: F64, h: int) -> F64:
         at = np.flatnonzero(gap <= h)
         out[at, gap[at] - 1] = values[at + ahead]
     return out
+
+
+def _warmed(
+    bank: Bank, slots: I64, ticks: Ticks, position: I64, used: Bool, wanted: Bool, out: Paths
+) -> Bool:  # fmt: skip
+    """Move the slots over the ticks before the first wanted forecast; return which ticks are left.
+
+    The first tick of a series is a step, which knows of the points that are missing before it.
+    """
+    stop = np.full(len(slots), -1, dtype=np.int64)
+    index = np.flatnonzero(used & wanted)
+    rows, at = np.unique(ticks.rows[index], return_index=True)
+    stop[rows] = position[index[at]]
+    left = used & (position >= stop[ticks.rows]) & (stop[ticks.rows] >= 0)
+    before = np.flatnonzero(used & ~left & (stop[ticks.rows] >= 0))
+    rows, at = np.unique(ticks.rows[before], return_index=True)
+    if not len(rows):
+        return left
+    heads = before[at]
+    _step(bank, slots, ticks, position, heads, wanted, {}, out)
+    begin = np.zeros(len(slots), dtype=np.int64)
+    begin[rows] = position[heads] + 1
+    # Up to the last of these ticks: what is missing after it, however much, is the next step's.
+    final = before[np.append(at[1:], len(before)) - 1]
+    counts = position[final] + 1 - begin[rows]
+    values = np.full((len(rows), int(counts.max())), np.nan)
+    rest = np.setdiff1d(before, heads)
+    where = np.searchsorted(rows, ticks.rows[rest])
+    values[where, position[rest] - begin[ticks.rows[rest]]] = ticks.y[rest]
+    bank.advance(slots[rows], values, counts)
+    return left
 
 
 def _step(

@@ -63,6 +63,19 @@ def test_gaps_repeats_strangers_and_what_was_seen_before():
     )
 
 
+def test_ticks_before_the_first_forecast_only_move_the_state():
+    model, new = fitted(), live(40)
+    new["b"][3:6] = np.nan
+    laid = lay_out(model.records[0], ticks(new, POINTS))
+    laid = laid.take(~((laid.rows == 2) & (laid.points % 7 == 1)))
+    want = replay(model.records[0], laid, 3, (80.0, 95.0))
+    first = laid.points >= POINTS + np.array([0, 1, 30, 45])[laid.rows]
+    got = replay(model.records[0], laid, 3, (80.0, 95.0), first)
+    np.testing.assert_array_equal(got.mean[first], want.mean[first])
+    np.testing.assert_array_equal(got.hi[:, first], want.hi[:, first])
+    assert np.isnan(got.mean[~first]).all()
+
+
 def test_what_comes_next_by_series_and_point():
     rows = np.array([0, 0, 0, 1, 1])
     points = np.array([4, 5, 8, 2, 3])
