@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -43,7 +43,7 @@ class Challenge:
 
     passed: bool
     reason: str
-    """"significant gain", "champion left its coverage band", or why not."""
+    """"significant gain", "champion left its coverage band", "the champion has no forecast", or why not."""
     records: Records | None
     """Of the challengers that are sound and stationary: an overlay of the champion."""
     kept: Mapping[str | int, str]
@@ -114,7 +114,7 @@ def challenge(
         rows, records, after = rows[fresh], take(records, fresh), after[fresh]
     if not rows.size:
         return _nothing(panel, kept, sides)
-    part = panel.take(rows)
+    part = _finite(panel.take(rows))
     z = _innovations(part, records, after)
     plan = _plan(part, z, after, h, folds)
     if plan is None:
@@ -207,6 +207,12 @@ def _varied(panel: Panel, rows: I64, after: I64, kept: dict[int, str]) -> I64:
         else:
             out.append(j)
     return np.array(out, dtype=np.int64)
+
+
+def _finite(panel: Panel) -> Panel:
+    """Return `panel` with what is infinite missing: it is no value, and no model is fitted to it."""
+    infinite = np.isinf(panel.values)
+    return replace(panel, values=np.where(infinite, np.nan, panel.values)) if infinite.any() else panel
 
 
 def _innovations(panel: Panel, records: Records, after: I64) -> F64:

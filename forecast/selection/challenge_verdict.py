@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from forecast.types import F64, I64, Bool
 
 GAIN: Final = "significant gain"
 BAND: Final = "champion left its coverage band"
+BLANK: Final = "the champion has no forecast"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,18 @@ class Verdict:
 
 
 def verdict(rounds: Rounds, fit: I64, sides: Sides, seed: int) -> Verdict:
-    """Judge the series `fit` together, and where that shows nothing, each by itself.
+    """Judge the series `fit`; those for which the champion has no forecast at all get the challenger."""
+    mine, theirs = (np.isnan(side.loss[:, fit]).all(axis=0) for side in (rounds.champion, rounds.challenger))
+    blank = fit[mine & ~theirs]
+    found = _compare(rounds, np.setdiff1d(fit, blank), sides, seed)
+    if not blank.size:
+        return found
+    change = np.sort(np.concatenate([found.change, blank]))
+    return replace(found, passed=True, reason=found.reason if found.passed else BLANK, change=change)
+
+
+def _compare(rounds: Rounds, fit: I64, sides: Sides, seed: int) -> Verdict:
+    """Judge series together, and where that shows nothing, each by itself.
 
     A job may hold series that drifted and others whose alarm was false: together they show nothing. So half
     of the level of significance goes to each of the two questions; with one series there is one question.

@@ -330,6 +330,24 @@ def test_auto_models_take_part():
     assert found.records.oos_n[0] > 0
 
 
+def test_a_series_that_the_champion_cannot_forecast_gets_the_challenger():
+    y = series(3, FITTED + 60, 3)
+    y[1, :FITTED] = np.nan
+    found = judge(y)
+    assert found.passed
+    assert "s1" in found.records.ids.tolist()
+    alone = judge(y[1:2])
+    assert (alone.passed, alone.reason) == (True, "the champion has no forecast")
+    assert plain(alone.evidence)
+
+
+def test_infinities_are_missing_values():
+    y = shifted(2, 60)
+    y[0, FITTED + 30], y[1, FITTED + 31] = np.inf, -np.inf
+    gaps = np.where(np.isinf(y), np.nan, y)
+    assert judge(y).evidence == judge(gaps).evidence
+
+
 def test_windows_are_chosen_by_the_crps():
     from scipy.integrate import quad
     from scipy.special import ndtr
