@@ -1,4 +1,4 @@
-"""The loop in memory, by the production parts: bank of detectors, challenge, overlay; no store, log or clock."""
+"""The loop in memory, of the parts of production: detectors, challenge, overlay; no store, log or clock."""
 
 from __future__ import annotations
 
@@ -30,6 +30,10 @@ class Rules:
     folds: int = 8
     alpha: float = 0.05
     windows: Sequence[int] | None = None
+    backoff: bool = True
+    """A series that goes on alarming is told of after 1, 2, 4, ... cool-downs."""
+    most: int = 64
+    ease: int = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,9 @@ def span(panel: Panel, first: int, last: int) -> Panel:
     return cut(panel, np.arange(n), np.full(n, first), np.full(n, last))
 
 
-def by_the_clock(panel: Panel, model: Model, first: int, h: int, every: int | None, size: int | None = None) -> Outcome:
+def by_the_clock(
+    panel: Panel, model: Model, first: int, h: int, every: int | None, size: int | None = None
+) -> Outcome:
     """Refit all series every `every` days on all data so far, or on the last `size` points; None: never."""
     began, counted = time.perf_counter(), Counted(model)
     records = counted.model.fit(span(panel, 0, first))
@@ -106,19 +112,27 @@ class _Watch:
 
     def __init__(self, n: int, rules: Rules) -> None:
         self.bank, self.rules = DriftBank(n, rules.arl0), rules
-        self.told = np.full(n, -(1 << 60), dtype=np.int64)
+        self.until = np.full(n, -1)
+        self.weight = np.ones(n, dtype=np.int64)
 
     def step(self, z: F64, origin: int) -> dict[int, str]:
-        """Return series that alarmed, and by which detector first; z is (n, h)."""
+        """Return series that alarmed, and by which detector; z is (n, h)."""
         n, h = z.shape
         alarms = self.bank.step(np.tile(np.arange(n), h), z.T.ravel())
         found: dict[int, str] = {}
         for position, row, code in zip(alarms.position, alarms.row, alarms.detector, strict=True):
             at, i = origin + int(position) // n, int(row)
-            if at - self.told[i] > self.rules.cooldown_ticks:
-                self.told[i] = at
-                found.setdefault(i, DETECTORS[code])
+            if at > self.until[i]:
+                self.until[i] = at + self.rules.cooldown_ticks * self.weight[i]
+                if self.rules.backoff:
+                    self.weight[i] = min(2 * self.weight[i], self.rules.most)
+                found[i] = DETECTORS[code]
         return found
+
+    def replaced(self, row: int) -> None:
+        """Begin anew with a series that has another model."""
+        self.bank.reset(np.array([row]))
+        self.weight[row] = max(1, self.weight[row] // self.rules.ease)
 
 
 def loop(panel: Panel, model: Model, first: int, h: int, rules: Rules | None = None) -> Outcome:
@@ -138,10 +152,11 @@ def loop(panel: Panel, model: Model, first: int, h: int, rules: Rules | None = N
             continue
         rows = np.array(sorted(found), dtype=np.int64)
         winners = _contest(panel, rows, champions, counted, origin + h, h, rules, found, day, outcome)
+        for i in winners:
+            watch.replaced(i)
         if winners:
             now = _with(now, winners)
             champions = [winners.get(i, one) for i, one in enumerate(champions)]
-            watch.bank.reset(np.array(sorted(winners), dtype=np.int64))
     outcome.errors, outcome.fits = np.stack(errors, 1), counted.fits
     outcome.seconds = time.perf_counter() - began
     return outcome
@@ -161,7 +176,9 @@ def _contest(
     new: dict[int, Records] = {}
     if judged.passed and judged.records is not None:
         at = {key: i for i, key in enumerate(panel.ids.tolist())}
-        new = {at[key]: take(judged.records, np.array([j])) for j, key in enumerate(judged.records.ids.tolist())}
+        new = {
+            at[key]: take(judged.records, np.array([j])) for j, key in enumerate(judged.records.ids.tolist())
+        }
     outcome.jobs.append(
         Job(
             day, tuple(map(str, past.ids)), tuple(found[i] for i in rows), judged.passed, judged.reason,
