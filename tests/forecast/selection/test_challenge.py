@@ -126,6 +126,23 @@ def test_a_challenger_is_fitted_to_its_past_and_the_champion_moved_on():
     assert found.evidence["by_fold"]["champion"][1] == pytest.approx(error, rel=0.02)
 
 
+def test_with_much_new_data_paths_follow_one_another():
+    from forecast.models.filtering import advance
+    from forecast.models.forecasting import forecast
+
+    data = panel(series(1, FITTED + 8 * 6 * 3, 7, phi=0.9))
+    champion, one = fit(data), np.array([0])
+    found = challenge(data, champion, MODEL, h=6, folds=8, windows=()).evidence
+    assert (found["folds"], found["paths"], found["horizon"]) == (8, 3, 6)
+    errors, moved = [], champion
+    for q in range(3):
+        at = FITTED + 6 * q
+        errors.append(np.abs(data.values[at : at + 6] - forecast(moved, 6).mean[0]).mean())
+        moved = advance(moved, cut(data, one, np.array([at]), np.array([at + 6])))
+    error = np.mean(errors) / np.sqrt(champion.sigma2[0])
+    assert found["by_fold"]["champion"][0] == pytest.approx(error, rel=0.02)
+
+
 def test_only_series_that_changed_are_taken():
     y = series(6, FITTED + 60, 11)
     y[2, FITTED + 10 :] += 3 * SD
