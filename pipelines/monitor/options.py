@@ -14,6 +14,10 @@ from pipelines.log.protocol import Delivery, Membership
 # not all of them as many.
 GATE_STEPS: Final = 3
 
+# A model that is wrong in a way that no refit mends alarms for ever, and each alarm costs a challenge: it is
+# told of after 1, 2, 4, ... cool-downs. At more than so many a real change would wait too long.
+MOST_COOLDOWNS: Final = 32
+
 # Fewer series that alarm together are a coincidence, not a fleet.
 FEWEST_TOGETHER: Final = 3
 
@@ -37,7 +41,8 @@ class MonitorOptions:
     arl0: float = 1_440_000.0
     """Ticks between two false alarms of one detector of one series."""
     cooldown_ticks: int = 48
-    """After an alarm of a series no further one is told for so many of its ticks."""
+    """After an alarm of a series no further one is told for so many of its ticks; while it goes on, for twice
+    as many each time, at most `MOST_COOLDOWNS` times as many. A new model halves that."""
     fleet_share: float = 0.2
     """Of the active series: when as many alarm within a window it is a fault of the feed."""
     gate_steps: int = GATE_STEPS

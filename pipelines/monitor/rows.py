@@ -17,6 +17,7 @@ _COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "last_ts": ("<i8", NEVER),
     "seen": ("<i8", 0),
     "quiet": ("<i8", 0),
+    "weight": ("<i8", 1),
     "origin": ("<i8", -1),
     "alive_ts": ("<i8", NEVER),
     "mark": ("<i8", -1),
@@ -37,6 +38,8 @@ class Rows:
     """Innovations counted."""
     quiet: I64
     """No alarm is told before `seen` is beyond this."""
+    weight: I64
+    """Cool-downs that the next alarm is followed by."""
     origin: I64
     """Number of the model in use, see `Catalog`; -1: none yet."""
     alive_ts: I64

@@ -16,6 +16,7 @@ from pipelines.monitor.columns import Author, Forecasts
 from pipelines.monitor.feed import Fault, Feed, active
 from pipelines.monitor.gate import Alarm
 from pipelines.monitor.inputs import Inputs
+from pipelines.monitor.options import MOST_COOLDOWNS
 from pipelines.monitor.rows import NEVER, Rows
 from pipelines.monitor.versions import STRANGER, Catalog, Lineage
 
@@ -161,7 +162,7 @@ class Watch:
         if len(again):
             self._bank.reset(again)
             self.rows.last_ts[again] = NEVER
-            self.rows.quiet[again] = self.rows.seen[again]
+            self.rows.weight[again] = np.maximum(self.rows.weight[again] // 2, 1)
             self._counts["restarted"] += len(again)
 
     def _step(self, found: Forecasts, some: I64, rows: I64, z: F64) -> list[Alarm]:
@@ -187,7 +188,9 @@ class Watch:
             if count[position] <= self.rows.quiet[row]:
                 self._counts["cooled"] += 1
                 continue
-            self.rows.quiet[row] = count[position] + self._options.cooldown_ticks
+            weight = int(self.rows.weight[row])
+            self.rows.quiet[row] = count[position] + self._options.cooldown_ticks * weight
+            self.rows.weight[row] = min(2 * weight, MOST_COOLDOWNS)
             i = int(some[position])
             told.append(
                 Alarm(

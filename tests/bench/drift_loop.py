@@ -19,6 +19,7 @@ from forecast.online.drift import DETECTORS, DriftBank
 from forecast.selection.backtest import cut
 from forecast.selection.challenge import challenge
 from forecast.types import F64, I64
+from pipelines.monitor.options import MOST_COOLDOWNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,7 @@ class Rules:
     folds: int = 8
     alpha: float = 0.05
     windows: Sequence[int] | None = None
-    backoff: bool = True
-    """A series that goes on alarming is told of after 1, 2, 4, ... cool-downs."""
-    most: int = 64
-    ease: int = 2
+    most_cooldowns: int = MOST_COOLDOWNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +122,14 @@ class _Watch:
             at, i = origin + int(position) // n, int(row)
             if at > self.until[i]:
                 self.until[i] = at + self.rules.cooldown_ticks * self.weight[i]
-                if self.rules.backoff:
-                    self.weight[i] = min(2 * self.weight[i], self.rules.most)
+                self.weight[i] = min(2 * self.weight[i], self.rules.most_cooldowns)
                 found[i] = DETECTORS[code]
         return found
 
     def replaced(self, row: int) -> None:
         """Begin anew with a series that has another model."""
         self.bank.reset(np.array([row]))
-        self.weight[row] = max(1, self.weight[row] // self.rules.ease)
+        self.weight[row] = max(1, self.weight[row] // 2)
 
 
 def loop(panel: Panel, model: Model, first: int, h: int, rules: Rules | None = None) -> Outcome:

@@ -118,6 +118,32 @@ def test_after_an_alarm_a_series_is_quiet_for_so_many_of_its_ticks(watch, versio
     assert watch._counts["alarms"] == watch._counts["cooled"] + len(alarms)
 
 
+def test_a_series_that_goes_on_alarming_is_told_of_less_and_less(watch, version):
+    _, _, alarms = watch.take(read(*steady(version, "a", 0, 2000)))
+    steps = [(alarm.ts_ms - START) // HOUR for alarm in alarms]
+    gaps = [b - a for a, b in itertools.pairwise(steps)]
+    cooldown = watch._options.cooldown_ticks
+    assert len(gaps) > 6
+    for k, gap in enumerate(gaps):
+        assert gap > cooldown * min(2**k, 32)
+    late = 2 * cooldown * 32
+    assert max(gaps) < late  # and never more than so much less
+
+
+def test_a_new_model_halves_the_cool_down_and_does_not_end_it(store, catalog, tmp_path, watch, version):
+    _, _, alarms = watch.take(read(*steady(version, "a", 0, 40)))
+    weight, quiet = int(watch.rows.weight[0]), int(watch.rows.quiet[0])
+    assert weight == 2 ** len(alarms)
+    child = register(store, tmp_path, ["a"], parent=version, const=1.0)
+    watch.take(read(*steady(child, "a", 40, 1)))
+    assert watch.rows.weight[0] == weight // 2
+    assert watch.rows.quiet[0] == quiet
+    other = register(store, tmp_path, ["a"], const=2.0)
+    for k in range(8):
+        watch.take(read(*steady((version, child, other)[k % 3], "a", 50 + k, 1, z=0.0)))
+    assert watch.rows.weight[0] == 1  # of none less than one
+
+
 def test_z_is_divided_by_the_out_of_sample_scale(store, catalog, tmp_path):
     version = register(store, tmp_path, ["a", "b", "c", "d"], oos_scale=np.array([np.nan, 10.0, 0.0, 1.0]))
     watch = Watch(options(), catalog, Counter())
