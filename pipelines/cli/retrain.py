@@ -35,6 +35,7 @@ _OUTCOMES: Final = {
     "promoted": "promoted",
     "passed": "passed, to be promoted",
     "kept": "champion stays",
+    "backfilled": "backfilled",
     "waits": "in the shadow",
     "again": "to be judged anew",
     "failed": "failed, tried again later",
@@ -78,7 +79,7 @@ def command(
 
     Jobs come from `forecast monitor`, from the schedules of the settings, and from --now. Any scheduler may
     call it, and any number may run at once: a job is committed once, whatever crashes. New champions are
-    told to the control topic of --log or --bootstrap, where one is given, and to MLflow; what could not be
+    told to the control topic of --log or --bootstrap, or of the settings' Kafka, and to MLflow; what could not be
     told is told by the next call.
 
     Exit codes: 0 nothing is left to do; 1 a job failed for the last time, see --list; 2 wrong usage;
@@ -188,7 +189,7 @@ def _source(settings: Settings, asked: dict[str, Any]) -> Source | None:
 @contextmanager
 def _announcing(settings: Settings, asked: dict[str, Any]) -> Iterator[Callable[[Store], int] | None]:
     """Yield what tells the control topic of new champions; None where no log is named."""
-    if asked["log_file"] is None and asked["bootstrap"] is None:
+    if asked["log_file"] is None and asked["bootstrap"] is None and settings.kafka_bootstrap is None:
         yield None
         return
     from pipelines.retrain.announce import announce

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from forecast.models.schema import Schema
     from pipelines.settings import Settings
-    from pipelines.store import Store, VersionRow
+    from pipelines.store import FollowUp, Store, VersionRow
 
 _LEVELS: Final = (80.0, 95.0)
 _HORIZON: Final = 24
@@ -84,6 +84,23 @@ def drift_began(store: Store, version: VersionRow) -> int | None:
     jobs = [job.id for job in store.jobs(version.fleet) if job.version == version.version]
     times = [row.event.ts_ms for job in jobs for row in store.job_events(job)]
     return min(times, default=None)
+
+
+def backfill_of(store: Store, champion: VersionRow, made: VersionRow | None = None) -> FollowUp | None:
+    """Return the job that backfills a new champion; None where no drift led to it.
+
+    Parameters
+    ----------
+    made
+        The version that the refit made, where the champion is that one on top of a later champion.
+    """
+    from pipelines.store import FollowUp
+
+    since_ms = drift_began(store, made or champion)
+    if since_ms is None:
+        return None
+    payload = {"kind": "backfill", "version": champion.version, "since_ms": since_ms}
+    return FollowUp(payload, f"{champion.fleet}/backfill/{champion.version}")
 
 
 def _model(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pipelines.retrain.work import DRIFT, REFIT
+from pipelines.retrain.work import BACKFILL, DRIFT, REFIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,7 +77,7 @@ def _job(store: Store, ended: Ended) -> JobRow | None:
     """Return the job of drift, or of the clock, behind a run: its own, or that which made its version."""
     if ended.kind in (DRIFT, REFIT):
         return store.job(ended.job_id) if ended.outcome in ("passed", "kept") else None
-    if ended.version is None:
+    if ended.version is None or ended.kind == BACKFILL:  # of which nothing was judged
         return None
     ver = int(ended.version.rpartition("@")[2])
     made = [job for job in store.jobs(ended.fleet) if job.ver == ver]

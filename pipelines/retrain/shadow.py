@@ -13,6 +13,7 @@ from forecast.models.assemble import take
 from forecast.models.records import Records
 from pipelines.errors import ConflictError, PromotionError, StreamError
 from pipelines.logs import log
+from pipelines.retrain.backfill import backfill_of
 from pipelines.retrain.contest import WARM_POINTS, Verdict, contest, judge
 from pipelines.retrain.promote import check, promote
 from pipelines.retrain.rebase import rebased
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from pipelines.settings import Settings
-    from pipelines.store import ChampionRow, Claim, Store, VersionRow
+    from pipelines.store import ChampionRow, Claim, FollowUp, Store, VersionRow
 
 # Of a whole fleet a sample of so many series is replayed, evenly spread: what is worse on all of them
 # together is seen on these, and a replay takes a second or two.
@@ -93,7 +94,8 @@ def judge_shadow(settings: Settings, store: Store, claim: Claim, *, now_ms: int 
     row = store.version(claim.fleet, claim.payload["version"])
     champion = store.champion(claim.fleet)
     if champion is not None and champion.version.id == row.id:
-        return _finish(store, claim, row, None, Outcome("promoted", "it is champion already", champion))
+        already = Outcome("promoted", "it is champion already", champion)
+        return _finish(store, claim, row, None, already, follow_up=backfill_of(store, row))
     if row.state == "rejected":
         return _finish(store, claim, row, None, Outcome("rejected", "it was rejected already"))
     try:
@@ -241,7 +243,7 @@ def _promote(
         store.set_state(row, "retired")
         verdict.evidence["rebased_from"] = row.ver
     outcome = Outcome("promoted", verdict.why, now)
-    return _finish(store, claim, made, old, outcome, verdict)
+    return _finish(store, claim, made, old, outcome, verdict, backfill_of(store, made, row))
 
 
 def _reject(
@@ -255,14 +257,15 @@ def _reject(
 
 def _finish(
     store: Store, claim: Claim, row: VersionRow, against: VersionRow | None, outcome: Outcome,
-    verdict: Verdict | None = None,
+    verdict: Verdict | None = None, follow_up: FollowUp | None = None,
 ) -> Outcome:  # fmt: skip
     from pipelines.store import NewJudgement
 
     judgements: tuple[NewJudgement, ...] = ()
     if verdict is not None:
         judgements = (NewJudgement("shadow", verdict.passed, verdict.evidence, row, against),)
-    store.finish_job(claim, judgements=judgements, note=f"{outcome.kind}: {outcome.why}")
+    note = f"{outcome.kind}: {outcome.why}"
+    store.finish_job(claim, judgements=judgements, follow_up=follow_up, note=note)
     return outcome
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pipelines.errors import ConflictError, PromotionError, TrainError
 from pipelines.logs import log
+from pipelines.retrain.backfill import backfill, backfill_of
 from pipelines.retrain.promote import promote
 from pipelines.retrain.refit import Refit, Wanted, refit
 from pipelines.retrain.shadow import judge_shadow
@@ -21,7 +22,8 @@ DRIFT: Final = "drift"
 REFIT: Final = "refit"
 SHADOW: Final = "shadow"
 PROMOTE: Final = "promote"
-KINDS: Final = (DRIFT, REFIT, SHADOW, PROMOTE)
+BACKFILL: Final = "backfill"
+KINDS: Final = (DRIFT, REFIT, SHADOW, PROMOTE, BACKFILL)
 
 Progress = Callable[[int, int], None]
 
@@ -34,8 +36,8 @@ class Ended:
     fleet: str
     kind: str
     outcome: str
-    """"passed" (a challenger goes on), "kept" (the champion stays), "promoted", "waits", "again",
-    "failed", "dead", "lost" or "stopped"."""
+    """"passed" (a challenger goes on), "kept" (the champion stays), "promoted", "backfilled", "waits",
+    "again", "failed", "dead", "lost" or "stopped"."""
     why: str
     version: str | None = None
     """Name of the version that was made, or promoted."""
@@ -70,6 +72,8 @@ def run_job(
         return _shadow(settings, store, claim)
     if kind == PROMOTE:
         return _promote(store, claim)
+    if kind == BACKFILL:
+        return _backfill(settings, store, claim)
     if kind in (DRIFT, REFIT):
         return _refit(settings, store, claim, kind, source, progress)
     raise TrainError(
@@ -188,7 +192,15 @@ def _promote(store: Store, claim: Claim) -> Ended:
         store.set_state(row, "rejected")
         refused = NewJudgement("gate", False, {"passed": False, "why": str(error)}, row)
         return _end(store, claim, PROMOTE, "kept", str(error), row.name, judgements=[refused])
-    return _end(store, claim, PROMOTE, "promoted", reason, row.name)
+    return _end(store, claim, PROMOTE, "promoted", reason, row.name, follow_up=backfill_of(store, row))
+
+
+def _backfill(settings: Settings, store: Store, claim: Claim) -> Ended:
+    """Write what the new champion would have said since the drift; a job of its own, as nothing waits for it."""
+    row = store.version(claim.fleet, claim.payload["version"])
+    rows = backfill(settings, store, row, since_ms=int(claim.payload["since_ms"]))
+    why = f"{rows} rows of forecasts since the drift"
+    return _end(store, claim, BACKFILL, "backfilled", why, row.name)
 
 
 def _shadow(settings: Settings, store: Store, claim: Claim) -> Ended:

@@ -60,12 +60,13 @@ def test_what_is_due_is_run_and_told(drifted):
 
 def test_it_is_told_as_json(drifted):
     found = json.loads(retrain("--due", "--no-track", "--json").stdout)
-    assert [one["outcome"] for one in found["runs"]] == ["passed", "promoted"]
+    assert [one["outcome"] for one in found["runs"]] == ["passed", "promoted", "backfilled"]
     assert found["untold"] == {}
     jobs = json.loads(retrain("--list", "--json").stdout)
     assert [(job["kind"], job["state"], job["made"]) for job in jobs] == [
         ("drift", "done", "plant@2"),
         ("promote", "done", None),
+        ("backfill", "done", None),
     ]
     assert jobs[0]["series"] == "p1"
 

@@ -57,7 +57,7 @@ def test_an_event_becomes_a_champion_of_what_drifted_alone(drifted):
     first = drifted.store.champion(FLEET)
     told = []
     counts = drifted.run(announce=lambda store: told.append(store.champion(FLEET).row_version))
-    assert [one.outcome for one in counts.ended] == ["passed", "promoted"]
+    assert [one.outcome for one in counts.ended] == ["passed", "promoted", "backfilled"]
     now = drifted.store.champion(FLEET)
     assert (now.version.ver, now.row_version) == (2, first.row_version + 1)
     assert (now.version.parent_version, now.version.n_series) == (first.version.version, 1)
@@ -71,6 +71,9 @@ def test_an_event_becomes_a_champion_of_what_drifted_alone(drifted):
     assert (parity.stage, parity.passed) == ("parity", True)
     assert f"job {job.id}" in drifted.store.promotions(FLEET)[-1].reason
     assert told == [1, 2]  # at the beginning, and after the promotion
+    since = drifted.store.forecasts(now.version)  # what it would have said since the event
+    assert set(since["unique_id"]) == {"p1"}
+    assert since["cutoff"].nunique() > 50
     assert drifted.outcomes() == []
     assert litter(drifted) == []
 
@@ -110,7 +113,7 @@ def test_a_second_drift_goes_on_from_the_overlay(drifted):
     drifted.run()
     drifted.archive({"p1": values(7, 60, 25.0), "p2": shifted(2, 120, 5.0, calm=60)}, first=POINTS + 60)
     drifted.drift("p1", name="again")
-    assert drifted.outcomes() == ["passed", "promoted"]
+    assert drifted.outcomes() == ["passed", "promoted", "backfilled"]
     now = drifted.store.champion(FLEET).version
     assert (now.ver, now.n_series) == (3, 1)
     assert now.training == drifted.store.version(FLEET, 1).training
@@ -165,7 +168,7 @@ def test_a_champion_that_changed_meanwhile_is_judged_anew(drifted, monkeypatch):
     outcomes = drifted.outcomes()
     assert outcomes[0] == "again"
     assert drifted.store.champion(FLEET).row_version >= 3
-    assert outcomes[1:] == ["passed", "kept"] or outcomes[1:] == ["passed", "promoted"]
+    assert outcomes[1:] == ["passed", "kept"] or outcomes[1:] == ["passed", "promoted", "backfilled"]
 
 
 def test_a_history_that_is_gone_fails_is_tried_again_and_dies(drifted):
@@ -185,7 +188,7 @@ def test_a_history_that_is_gone_fails_is_tried_again_and_dies(drifted):
     both = {key: values(i, POINTS) for i, key in enumerate(IDS)}
     frame(both).to_parquet(path, index=False)
     source = Source(str(path))
-    assert drifted.outcomes(source=source, source_fleet=FLEET) == ["passed", "promoted"]
+    assert drifted.outcomes(source=source, source_fleet=FLEET) == ["passed", "promoted", "backfilled"]
 
 
 def test_an_archive_without_ticks_is_a_clear_error(plant):
@@ -205,7 +208,7 @@ def test_a_damaged_history_is_told(drifted):
 
 def test_a_source_is_of_its_fleet_only(drifted):
     missing = Source("/nowhere/at/all.parquet")
-    assert drifted.outcomes(source=missing, source_fleet="another") == ["passed", "promoted"]
+    assert drifted.outcomes(source=missing, source_fleet="another") == ["passed", "promoted", "backfilled"]
     drifted.drift("p1", name="later")
     counts = drifted.run(source=missing, source_fleet=FLEET)
     assert "no file or folder" in counts.ended[0].why
@@ -257,7 +260,7 @@ def test_what_cannot_be_told_is_tried_again(drifted):
         raise LogError("no broker answers", retriable=True)
 
     counts = drifted.run(announce=down, mirror=down)
-    assert [one.outcome for one in counts.ended] == ["passed", "promoted"]
+    assert [one.outcome for one in counts.ended] == ["passed", "promoted", "backfilled"]
     assert set(counts.untold) == {"announce", "mirror"}
     told = []
     assert drifted.run(announce=told.append).untold == {}
@@ -285,7 +288,7 @@ def test_a_lost_lease_commits_nothing(drifted, monkeypatch):
     assert len(drifted.store.versions(FLEET)) == 1
     assert drifted.store.judgements(FLEET) == []
     drifted.store.release_job(rival.claim)
-    assert drifted.outcomes() == ["passed", "promoted"]
+    assert drifted.outcomes() == ["passed", "promoted", "backfilled"]
     assert litter(drifted) == []
 
 
@@ -299,6 +302,7 @@ def test_the_heartbeat_holds_the_lease(drifted):
     assert [one.outcome for one in run_due(settings, open_store, owner="w", watcher=Slow()).ended] == [
         "passed",
         "promoted",
+        "backfilled",
     ]
     assert drifted.store.jobs(FLEET)[0].fence == 1
 
@@ -314,7 +318,7 @@ def test_a_stop_gives_the_job_back(drifted):
     assert [one.outcome for one in counts.ended] == ["stopped"]
     job = drifted.store.jobs(FLEET)[0]
     assert (job.state, job.attempts) == ("queued", 0)
-    assert drifted.outcomes() == ["passed", "promoted"]
+    assert drifted.outcomes() == ["passed", "promoted", "backfilled"]
 
 
 def test_an_interrupt_gives_the_job_back(drifted):
@@ -342,7 +346,7 @@ def test_watching_takes_what_comes(plant):
     finally:
         stop.set()
         thread.join(30)
-    assert [one.outcome for one in out[0].ended] == ["passed", "promoted"]
+    assert [one.outcome for one in out[0].ended] == ["passed", "promoted", "backfilled"]
 
 
 def test_a_store_that_is_down_is_an_error_and_watched_through(plant, monkeypatch):

@@ -24,7 +24,8 @@ def plant(tmp_path):
 def test_a_promotion_is_told_by_the_job_that_made_it(plant):
     plant.archive({"p1": shifted(1, 60, 4.0)})
     job = plant.drift("p1")
-    refit, promotion = plant.run().ended
+    refit, promotion, filled = plant.run().ended
+    assert summary_of(plant.store, filled) is None
     found = summary_of(plant.store, promotion)
     assert found == summary_of(plant.store, refit)
     champion = plant.store.champion(FLEET).version
@@ -57,7 +58,7 @@ def test_mlflow_that_is_down_keeps_nothing_back(plant):
         raise TrackingError("MLflow does not answer", retriable=True)
 
     counts = plant.run(record=down)
-    assert [one.outcome for one in counts.ended] == ["passed", "promoted"]
+    assert [one.outcome for one in counts.ended] == ["passed", "promoted", "backfilled"]
     assert tried == ["passed"]
     assert counts.untold == {"record": "MLflow does not answer"}
     told = []
