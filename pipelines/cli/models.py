@@ -67,7 +67,7 @@ def show(model: str, config: str | None, store: str | None, tracking: str | None
     with _open(config, store, tracking) as opened:
         row = find_version(opened, model)
         history = trail(opened, row.fleet, row.version)
-        found = _details(opened, row) | {"trail": history.to_json()}
+        found: dict[str, Any] = {**_details(opened, row), "trail": history.to_json()}
     if as_json:
         show_json(found)
         return

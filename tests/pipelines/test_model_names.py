@@ -98,7 +98,8 @@ def test_names_that_name_nothing(line):
 def test_show_tells_metrics_parents_and_promotions(line):
     done = call("models", "show", "sales@2")
     assert done.exit_code == 0, done.output
-    for said in ("promotion    2:", "sales@2, in place of sales@1; reason 1", "parent       sales@1", "mase", "1.5", "Naive"):
+    promoted = "sales@2, in place of sales@1; reason 1"
+    for said in ("promotion    2:", promoted, "parent       sales@1", "mase", "1.5", "Naive"):
         assert said in done.output
     found = json.loads(call("models", "show", "sales@2", "--json").stdout)
     assert found["metrics"]["AR"] == {"mase_mean": 1.5, "mase_p50": 0.4}
