@@ -8,6 +8,7 @@ from forecast.errors import InputError
 from pipelines.errors import TrackingError
 from pipelines.logs import log
 from pipelines.retrain.announce import champions
+from pipelines.retrain.line import line
 from pipelines.tracking.log import TIMEOUT_S
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def _told(store: Store, champion: ChampionRow) -> tuple[FleetTold, dict[str, Ver
     rows: dict[str, VersionRow] = {}
     for row in (champion.version, challenger):
         if row is not None:
-            rows |= {each.version: each for each in _line(store, row) if each.version not in rows}
+            rows |= {each.version: each for each in line(store, row) if each.version not in rows}
     told = FleetTold(
         champion.fleet,
         tuple(_version(row) for row in rows.values()),
@@ -118,14 +119,6 @@ def _told(store: Store, champion: ChampionRow) -> tuple[FleetTold, dict[str, Ver
         None if challenger is None else challenger.version,
     )
     return told, rows
-
-
-def _line(store: Store, row: VersionRow) -> list[VersionRow]:
-    """Return a version with its parents, the oldest first."""
-    found = [row]
-    while found[-1].parent_version is not None:
-        found.append(store.version(row.fleet, found[-1].parent_version))
-    return found[::-1]
 
 
 def _version(row: VersionRow) -> VersionTold:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,6 +14,7 @@ from pipelines.errors import ConflictError, PromotionError, StreamError
 from pipelines.logs import log
 from pipelines.retrain.backfill import backfill_of
 from pipelines.retrain.contest import WARM_POINTS, Verdict, contest, judge
+from pipelines.retrain.line import changed_since, judged_anew, serves_as
 from pipelines.retrain.promote import check, promote
 from pipelines.retrain.rebase import rebased
 from pipelines.stream.served import nominal_step
@@ -51,7 +51,7 @@ class Outcome:
     """What became of a shadow job."""
 
     kind: str
-    """"wait", "promoted" or "rejected"."""
+    """"wait", "promoted", "rejected", or "again": rejected, its series are judged anew."""
     why: str
     champion: ChampionRow | None = None
     """Who serves now, where it was promoted."""
@@ -75,14 +75,15 @@ def judge_shadow(settings: Settings, store: Store, claim: Claim, *, now_ms: int 
     It waits, and the job goes back into the queue, until every series has `shadow_ticks` scored ticks; or
     the time is up: then it is judged on what there is, and rejected where that is next to nothing. A
     challenger that passes becomes champion first, by compare-and-set, and the job is finished after: done
-    again after a crash between the two, that changes nothing.
+    again after a crash between the two, that changes nothing. Where another version changed the same series
+    meanwhile, nothing is known of the challenger against that one: it is rejected, and they are judged anew.
 
     Parameters
     ----------
     claim
         Its payload has ``version``: sha256 or number.
     now_ms
-        By the clock of this machine where left out; it decides on patience only.
+        By the clock of the store where left out; it decides on patience only.
 
     Raises
     ------
@@ -93,14 +94,21 @@ def judge_shadow(settings: Settings, store: Store, claim: Claim, *, now_ms: int 
     """
     row = store.version(claim.fleet, claim.payload["version"])
     champion = store.champion(claim.fleet)
-    if champion is not None and champion.version.id == row.id:
+    served = None if champion is None else serves_as(store, row, champion.version)
+    if served is not None:
+        if row.state == "shadow":  # it serves on top of another version
+            store.set_state(row, "retired")
         already = Outcome("promoted", "it is champion already", champion)
-        return _finish(store, claim, row, None, already, follow_up=backfill_of(store, row))
-    if row.state == "rejected":
-        return _finish(store, claim, row, None, Outcome("rejected", "it was rejected already"))
+        return _finish(store, claim, served, None, already, follow_up=backfill_of(store, served, row))
     try:
+        others = [] if champion is None else changed_since(store, row, champion.version)
+        if champion is not None and others:
+            return _again(store, claim, row, champion, others)
+        if row.state == "rejected":
+            return _finish(store, claim, row, None, Outcome("rejected", "it was rejected already"))
         check(store, row, champion)
-        verdict = _verdict(settings, store, row, champion, _now(now_ms))
+        now = store.now_ms() if now_ms is None else now_ms
+        verdict = _verdict(settings, store, row, champion, now)
     except (PromotionError, ForecastError, StreamError) as error:
         if getattr(error, "retriable", False):
             raise
@@ -255,6 +263,20 @@ def _reject(
     return _finish(store, claim, row, old, Outcome("rejected", verdict.why), verdict)
 
 
+def _again(store: Store, claim: Claim, row: VersionRow, champion: ChampionRow, others: list[str]) -> Outcome:
+    """Reject a challenger that never met who serves some of its series now, and have all of them judged."""
+    from forecast.models import version
+
+    some = f"{others[0]!r}" + (f" and {len(others) - 1} more" if len(others) > 1 else "")
+    why = f"{champion.version.name} changed {some} since {row.name} was made: they are judged anew"
+    store.set_state(row, "rejected")
+    log.warning("%s is rejected: %s", row.name, why)
+    own = {str(key) for model in version.load(row.artifact_uri).models for key in model.records.ids.tolist()}
+    verdict = Verdict(False, why, {"passed": False, "why": why, "changed_meanwhile": len(others)})
+    follow = judged_anew(row, claim.payload, sorted(own))
+    return _finish(store, claim, row, champion.version, Outcome("again", why), verdict, follow)
+
+
 def _finish(
     store: Store, claim: Claim, row: VersionRow, against: VersionRow | None, outcome: Outcome,
     verdict: Verdict | None = None, follow_up: FollowUp | None = None,
@@ -289,7 +311,3 @@ def _horizon(row: VersionRow) -> int:
 
 def _step_s(records: Records) -> float:
     return nominal_step(records.freq) / 1000.0
-
-
-def _now(now_ms: int | None) -> int:
-    return round(time.time() * 1000) if now_ms is None else now_ms

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipelines.errors import ConflictError, PromotionError, TrainError
 from pipelines.logs import log
 from pipelines.retrain.backfill import backfill, backfill_of
+from pipelines.retrain.line import judged_anew
 from pipelines.retrain.promote import promote
 from pipelines.retrain.refit import Refit, Wanted, refit
 from pipelines.retrain.shadow import judge_shadow
@@ -161,20 +162,20 @@ def _follow(
     if found.manifest is None:
         raise TrainError("no version was made")
     version = found.manifest.version
-    if settings.shadow_ticks:
-        payload: dict[str, Any] = {"kind": SHADOW, "version": version, "job": claim.id}
-        return FollowUp(payload, f"{claim.fleet}/shadow/{version}")
-    payload = {
-        "kind": PROMOTE, "version": version, "job": claim.id, "row_version": champion.row_version,
-        "why": found.why, "series": "all" if wanted.series is None else sorted(wanted.series),
-        "model": wanted.alias, "input": claim.payload.get("input"), "sql": claim.payload.get("sql"),
+    payload: dict[str, Any] = {
+        "version": version, "job": claim.id, "model": wanted.alias,
+        "input": claim.payload.get("input"), "sql": claim.payload.get("sql"),
     }  # fmt: skip
-    return FollowUp(payload, f"{claim.fleet}/promote/{version}")
+    if settings.shadow_ticks:
+        return FollowUp({"kind": SHADOW, **payload}, f"{claim.fleet}/shadow/{version}")
+    series = "all" if wanted.series is None else sorted(wanted.series)
+    payload |= {"row_version": champion.row_version, "why": found.why, "series": series}
+    return FollowUp({"kind": PROMOTE, **payload}, f"{claim.fleet}/promote/{version}")
 
 
 def _promote(store: Store, claim: Claim) -> Ended:
     """Make a version champion; where another one came meanwhile, its series are judged anew."""
-    from pipelines.store import FollowUp, NewJudgement
+    from pipelines.store import NewJudgement
 
     payload = claim.payload
     row = store.version(claim.fleet, payload["version"])
@@ -183,8 +184,7 @@ def _promote(store: Store, claim: Claim) -> Ended:
         promote(store, claim.fleet, row, reason=reason, expected=int(payload["row_version"]))
     except ConflictError as error:
         store.set_state(row, "rejected")
-        again = {"kind": DRIFT, **{name: payload.get(name) for name in ("series", "model", "input", "sql")}}
-        follow = FollowUp(again, f"{claim.fleet}/again/{row.version}")
+        follow = judged_anew(row, payload, payload.get("series"))
         return _end(store, claim, PROMOTE, "again", str(error), row.name, follow_up=follow)
     except PromotionError as error:
         if error.retriable:
@@ -196,7 +196,7 @@ def _promote(store: Store, claim: Claim) -> Ended:
 
 
 def _backfill(settings: Settings, store: Store, claim: Claim) -> Ended:
-    """Write what the new champion would have said since the drift; a job of its own, as nothing waits for it."""
+    """Write what the new champion would have said since the drift; a job of its own: nothing waits for it."""
     row = store.version(claim.fleet, claim.payload["version"])
     rows = backfill(settings, store, row, since_ms=int(claim.payload["since_ms"]))
     why = f"{rows} rows of forecasts since the drift"
@@ -205,7 +205,7 @@ def _backfill(settings: Settings, store: Store, claim: Claim) -> Ended:
 
 def _shadow(settings: Settings, store: Store, claim: Claim) -> Ended:
     outcome = judge_shadow(settings, store, claim)
-    words = {"wait": "waits", "promoted": "promoted", "rejected": "kept"}
+    words = {"wait": "waits", "promoted": "promoted", "rejected": "kept", "again": "again"}
     name = None if outcome.champion is None else outcome.champion.version.name
     return Ended(claim.id, claim.fleet, SHADOW, words[outcome.kind], outcome.why, name)
 

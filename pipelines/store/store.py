@@ -23,7 +23,7 @@ from pipelines.store import (
 from pipelines.store.address import DEFAULT_URL, mask, parse_url
 from pipelines.store.bundles import BundleRow, NewBundle
 from pipelines.store.champions import ChampionRow, PromotionRow
-from pipelines.store.engine import LOCK_TIMEOUT_S, make_engine
+from pipelines.store.engine import LOCK_TIMEOUT_S, make_engine, now_ms, reading
 from pipelines.store.leases import Grant, Lease
 from pipelines.store.queue import Queue
 from pipelines.store.upgrade import SchemaReport, SchemaState
@@ -110,6 +110,11 @@ class Store(Queue):
         if state != "current":
             what = "has no tables yet" if state == "absent" else f"has the older schema {found}"
             raise StoreError(f"{self.url} {what}, this program needs {wanted}: run `forecast db upgrade`")
+
+    def now_ms(self) -> int:
+        """Return the time by the clock that rows are stamped by: of all workers the same."""
+        with reading(self._engine) as connection:
+            return now_ms(connection)
 
     def tables_with_rows(self) -> tuple[str, ...]:
         """Return the names of tables that hold rows."""

@@ -262,3 +262,60 @@ def test_what_cannot_be_exported_is_no_fault():
     assert found.passed
     assert (found.evidence["n_compared"], found.evidence["n_left_out"]) == (0, 4)
     assert found.why.startswith("not compared")
+
+
+def test_after_a_crash_one_that_was_put_on_top_of_another_is_not_promoted_again(shop, pair, monkeypatch):
+    first, second = pair
+    promote(shop.store, "shop", shop.overlay(first, ("d",), level=30.0, seed=70), reason="meanwhile")
+    archive(shop, live(("b", "c"), 20, 20.0))
+
+    def crash(*_, **__):
+        raise KeyboardInterrupt
+
+    claim = claimed(shop, second)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(shop.store), "finish_job", crash)
+        with pytest.raises(KeyboardInterrupt):
+            judge_shadow(shop.settings, shop.store, claim, now_ms=second.added_ts_ms)
+    before = shop.store.champion("shop")
+    assert before.version.ver == 4
+    shop.store.release_job(claim)
+    assert judge_shadow(shop.settings, shop.store, shop.store.claim_job("other", 60)).kind == "promoted"
+    assert shop.store.champion("shop").row_version == before.row_version
+    assert len(shop.store.versions("shop")) == 4
+    assert shop.store.version("shop", 2).state == "retired"
+
+
+def test_what_another_changed_meanwhile_is_judged_anew(shop, pair):
+    """The gate said that it beats version 1 on "b"; nobody knows whether it beats who serves "b" now."""
+    first, second = pair
+    newer = shop.overlay(first, ("b", "d"), level=20.0, seed=300)
+    promote(shop.store, "shop", newer, reason="meanwhile")
+    archive(shop, live(("b", "c"), 20, 20.0))
+    shop.store.set_state(second, "rejected")  # as a worker does that is then killed
+    outcome = judged(shop, second)
+    assert (outcome.kind, outcome.champion) == ("again", None)
+    assert "shop@3 changed 'b' since shop@2 was made" in outcome.why
+    assert shop.store.champion("shop").version.id == newer.id
+    assert shop.store.version("shop", 2).state == "rejected"
+    (job,) = shop.store.jobs("shop", "queued")
+    assert (job.payload["kind"], job.payload["series"]) == ("drift", ["b", "c"])
+
+
+def test_a_new_whole_version_is_not_taken_back(shop, pair):
+    _, second = pair
+    newer = shop.whole(seed=300, level=20.0)
+    promote(shop.store, "shop", newer, reason="trained last night")
+    archive(shop, live(("b", "c"), 20, 20.0))
+    assert judged(shop, second).kind == "again"
+    assert shop.store.champion("shop").version.id == newer.id
+
+
+def test_a_worker_whose_clock_is_days_ahead_rejects_nothing(shop, pair, monkeypatch):
+    import time
+
+    _, second = pair
+    claim = claimed(shop, second)
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + 3 * 86_400)
+    assert judge_shadow(shop.settings, shop.store, claim).kind == "wait"
