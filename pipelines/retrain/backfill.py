@@ -14,6 +14,7 @@ from pipelines.errors import StoreError
 from pipelines.logs import log
 from pipelines.retrain.replay import Paths, Ticks, lay_out, replay
 from pipelines.retrain.rewind import rewound
+from pipelines.retrain.trail import jobs_behind
 from pipelines.stream.grid import Grid
 from pipelines.stream.served import nominal_step
 
@@ -80,9 +81,8 @@ def backfill(settings: Settings, store: Store, version: VersionRow, *, since_ms:
 
 
 def drift_began(store: Store, version: VersionRow) -> int | None:
-    """Return the time of the first event of the job that made a version; None where there is none."""
-    jobs = [job.id for job in store.jobs(version.fleet) if job.version == version.version]
-    times = [row.event.ts_ms for job in jobs for row in store.job_events(job)]
+    """Return the time of the first event of the jobs that led to a version; None where there is none."""
+    times = [row.event.ts_ms for job in jobs_behind(store, version) for row in store.job_events(job.id)]
     return min(times, default=None)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
+from forecast.errors import ForecastError
 from pipelines.errors import LeaseLostError, PipelineError, StoreError
 from pipelines.logs import fields, log
 from pipelines.retrain.schedule import enqueue_due
@@ -106,16 +107,25 @@ class Worker:
         try:
             what(self.store)
             self.counts.untold.pop(name, None)
-        except (PipelineError, OSError) as error:
+        except (ForecastError, PipelineError, OSError) as error:
             self.counts.untold[name] = str(error)
             # A server that is down may take a minute to say so: jobs go before.
             self._not_before[name] = monotonic() + _AGAIN_S
             log.warning("%s: not all champions were told of, it is tried again: %s", name, error)
 
     def _record(self, store: Store) -> None:
+        """Log the runs; what MLflow refuses for good is told, and keeps no other waiting."""
+        refused: ForecastError | PipelineError | None = None
         while self._unrecorded and self.record is not None:
-            self.record(store, self._unrecorded[0])
+            try:
+                self.record(store, self._unrecorded[0])
+            except (ForecastError, PipelineError) as error:
+                if error.retriable:
+                    raise
+                refused = error
             del self._unrecorded[0]
+        if refused is not None:
+            raise refused
 
     def _run(self, claim: Claim) -> Ended:
         """Run one job; whatever goes wrong with it is noted with it, and the worker goes on."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from pipelines.retrain.work import BACKFILL, DRIFT, REFIT
+from pipelines.retrain.work import DRIFT, REFIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,14 +74,13 @@ def summary_of(store: Store, ended: Ended) -> RetrainSummary | None:
 
 
 def _job(store: Store, ended: Ended) -> JobRow | None:
-    """Return the job of drift, or of the clock, behind a run: its own, or that which made its version."""
+    """Return the job of drift, or of the clock, behind a run: its own, or that which it goes on from."""
+    job = store.job(ended.job_id)
     if ended.kind in (DRIFT, REFIT):
-        return store.job(ended.job_id) if ended.outcome in ("passed", "kept") else None
-    if ended.version is None or ended.kind == BACKFILL:  # of which nothing was judged
-        return None
-    ver = int(ended.version.rpartition("@")[2])
-    made = [job for job in store.jobs(ended.fleet) if job.ver == ver]
-    return made[-1] if made else None
+        return job if ended.outcome in ("passed", "kept") else None
+    made = job.payload.get("job")
+    decided = ended.outcome in ("promoted", "kept", "again")
+    return store.job(made) if decided and isinstance(made, int) else None
 
 
 def _gate(store: Store, job: JobRow) -> JudgementRow | None:

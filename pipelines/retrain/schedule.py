@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -83,7 +82,7 @@ def enqueue_due(store: Store, schedules: Mapping[str, str], now_ms: int | None =
     for fleet in schedules:
         if fleet not in since:
             log.warning("schedules: fleet %r has no version to refit%s", fleet, nearest(fleet, since))
-    now = round(time.time() * 1000) if now_ms is None else now_ms
+    now = store.now_ms() if now_ms is None else now_ms
     return [
         store.enqueue(due.fleet, {"kind": "refit", "fire_ms": due.fire_ms}, job_key=due.job_key, once=True)
         for due in due_schedules(schedules, since, now)

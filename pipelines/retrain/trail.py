@@ -119,6 +119,7 @@ def trail(store: Store, fleet: str, version: str | int) -> Trail:
     champion = store.champion(fleet)
     serves = champion is not None and champion.version.id == row.id
     told = None if champion is None or not serves else champion
+    jobs = jobs_behind(store, row)
     return Trail(
         name=row.name,
         version=row.version,
@@ -126,8 +127,8 @@ def trail(store: Store, fleet: str, version: str | int) -> Trail:
         added=_time(row.added_ts_ms),
         n_series=row.n_series,
         parents=_parents(store, row),
-        jobs=tuple(_run(store, job) for job in _jobs(store, row)),
-        judgements=tuple(_tested(fleet, one) for one in store.judgements(fleet, row)),
+        jobs=tuple(_run(store, job) for job in jobs),
+        judgements=tuple(_tested(fleet, one) for one in _judgements(store, row, jobs)),
         changes=tuple(_change(fleet, one) for one in store.promotions(fleet) if _is_of(one, row)),
         serves=serves,
         announced=None if told is None else told.announced >= told.row_version,
@@ -191,14 +192,29 @@ def _figures(evidence: Mapping[str, Any], path: str = "") -> list[tuple[str, str
     return found
 
 
-def _jobs(store: Store, row: VersionRow) -> list[JobRow]:
-    """Return the jobs that made a version, or were about it, oldest first."""
+def jobs_behind(store: Store, row: VersionRow) -> list[JobRow]:
+    """Return the jobs that made a version, or were about it, and those that led to these, oldest first."""
+    jobs = {job.id: job for job in store.jobs(row.fleet)}
     judged = {one.job_id for one in store.judgements(row.fleet, row)}
-    return [
-        job
-        for job in store.jobs(row.fleet)
+    found: set[int] = set()
+    waiting = [
+        job.id
+        for job in jobs.values()
         if job.version == row.version or job.id in judged or job.payload.get("version") == row.version
     ]
+    while waiting:  # a promotion, a shadow, a second judgement name the job before them
+        job = jobs.get(waiting.pop())
+        if job is not None and job.id not in found:
+            found.add(job.id)
+            before = job.payload.get("job")
+            waiting += [before] if isinstance(before, int) else []
+    return [jobs[key] for key in sorted(found)]
+
+
+def _judgements(store: Store, row: VersionRow, jobs: Sequence[JobRow]) -> list[JudgementRow]:
+    """Return the judgements of a version, and of what it was before it was put on top of another."""
+    mine, own = {one.id for one in store.judgements(row.fleet, row)}, {job.id for job in jobs}
+    return [one for one in store.judgements(row.fleet) if one.id in mine or one.job_id in own]
 
 
 def _run(store: Store, job: JobRow) -> Run:

@@ -8,7 +8,7 @@ from pipelines.errors import TrackingError
 from pipelines.retrain.record import summary_of
 from pipelines.store import open_store
 from tests.pipelines.retrain.fleet import values
-from tests.pipelines.retrain.plant import FLEET, Plant, settings_in, shifted
+from tests.pipelines.retrain.plant import FLEET, POINTS, Plant, settings_in, shifted
 
 
 @pytest.fixture
@@ -65,3 +65,36 @@ def test_mlflow_that_is_down_keeps_nothing_back(plant):
     plant.drift("p1", name="later")
     plant.run(record=lambda store, ended: told.append(ended.outcome))
     assert told == ["kept"]
+
+
+def test_what_mlflow_refuses_keeps_no_other_waiting(plant):
+    from forecast.errors import InputError
+
+    plant.archive({"p1": shifted(1, 60, 4.0)})
+    plant.drift("p1")
+    told = []
+
+    def picky(store, ended):
+        if ended.outcome == "passed":
+            raise InputError("no such address")
+        told.append(ended.outcome)
+
+    counts = plant.run(record=picky)
+    assert told[0] == "promoted"
+    assert counts.untold == {"record": "no such address"}
+
+
+def test_one_that_did_not_hold_in_the_shadow_is_told_as_rejected(plant):
+    plant.archive({"p1": shifted(1, 60, 4.0)})
+    job = plant.drift("p1")
+    settings = plant.with_settings(shadow_ticks=24)
+    plant.run(settings=settings, max_jobs=1)
+    plant.archive({"p1": values(9, 30, -10.0)}, first=POINTS + 60)
+    (ended,) = plant.run(settings=plant.with_settings(shadow_ticks=5)).ended
+    assert ended.outcome == "kept"
+    found = summary_of(plant.store, ended)
+    assert (found.job, found.outcome, found.version) == (
+        job,
+        "rejected",
+        plant.store.version(FLEET, 2).version,
+    )

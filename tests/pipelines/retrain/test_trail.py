@@ -126,3 +126,20 @@ def test_events_of_the_whole_fleet_and_of_counted_times(shop, promoted):
 def test_what_is_not_there(shop, promoted):
     with pytest.raises(StoreError, match="no version '7'"):
         trail(shop.store, "shop", 7)
+
+
+def test_what_was_put_on_top_of_another_shows_where_it_came_from(shop, promoted):
+    """The job, its alarms and its gate are those of the version that it was before."""
+    from pipelines.retrain.backfill import drift_began
+
+    _, second = promoted
+    third = shop.overlay(second, ("b",), seed=80)
+    shop.store.enqueue("shop", {"kind": "shadow", "version": second.version, "job": 1}, job_key="s")
+    claim = shop.store.claim_job("worker-1", 60)
+    passed = NewJudgement("shadow", True, {"passed": True, "why": "holds"}, third, second)
+    shop.store.finish_job(claim, judgements=[passed])
+    found = trail(shop.store, "shop", third.ver)
+    assert [job.kind for job in found.jobs] == ["drift", "shadow"]
+    assert sum(one.count for one in found.jobs[0].alarms) == 4
+    assert [one.stage for one in found.judgements] == ["gate", "shadow"]
+    assert drift_began(shop.store, third) == START_MS + 4 * HOUR_MS
