@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecast.types import F64, I64
+from forecast.types import F64, I64, Bool
 from pipelines.errors import TrainError
 from pipelines.history import read_ticks
 from pipelines.kernels.admission import FAR
+from pipelines.logs import log
 from pipelines.retrain.source import Source, read_history, read_source
 from pipelines.stream.grid import Grid
 
@@ -29,6 +30,10 @@ _TOLERANCE = 0.5
 # Points after the end of the history that a tick is believed at: one with a time of another century would
 # make a series that no memory holds.
 _MOST_POINTS = 5_000_000
+# After so many points without a tick, so few are set aside: one with a wrong clock would make the end of a
+# series that nothing is known of, and whatever is judged lies at the end.
+_SILENCE = 100
+_FEW = 6
 
 
 def read_data(
@@ -74,9 +79,9 @@ def read_data(
 def extended(panel: Panel, ticks: pd.DataFrame) -> Panel:
     """Return `panel` with what the archive knows of the points after its end.
 
-    Ticks off the grid, or of points that the panel has, are left out; of two of one point the later one
-    counts. Points without a tick are NaN; a regressor that is missing there is held at its last value, as
-    nothing else is known of it.
+    Ticks off the grid, or of points that the panel has, are left out, and so are a few alone after a long
+    silence; of two of one point the later one counts. Points without a tick are NaN; a regressor that is
+    missing there is held at its last value, as nothing else is known of it.
 
     Parameters
     ----------
@@ -117,7 +122,24 @@ def _placed(panel: Panel, ticks: pd.DataFrame) -> tuple[I64, I64, I64]:
         return order, order, order
     last = np.append((np.diff(row[order]) != 0) | (np.diff(point[order]) != 0), True)
     order = order[last]
+    order = order[~_stray(panel, row[order], point[order])]
     return row[order], point[order], order
+
+
+def _stray(panel: Panel, row: I64, point: I64) -> Bool:
+    """(k,) which ticks, ordered by series and point, lie by themselves far after all others of theirs."""
+    k = np.arange(len(row))
+    begin, end = np.searchsorted(row, row, side="left"), np.searchsorted(row, row, side="right")
+    before = np.where(k == begin, panel.lengths[row] - 1, np.roll(point, 1))
+    alone = (point - before > _SILENCE) & (end - k < _FEW)
+    stray: Bool = np.maximum.accumulate(np.where(alone, k, -1)) >= begin
+    if stray.any():
+        some = [str(panel.ids[i]) for i in np.unique(row[stray]).tolist()]
+        log.warning(
+            "%d ticks of %s lie over %d points after all others and are left out: a wrong clock, or "
+            "the first after a silence", int(stray.sum()), _some(some), _SILENCE,
+        )  # fmt: skip
+    return stray
 
 
 def _held(column: F64, indptr: I64, before: I64) -> F64:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
 
 from forecast.errors import nearest
 from pipelines.errors import StreamError, TrainError
@@ -91,6 +93,9 @@ def refit(
     ids = _ids(records, wanted, champion)
     job = job_of(row)
     panel = read_data(settings, row, fitted.schema, ids, source)
+    # A file may read as numbers what the champion has as text: it is the text that names a series.
+    named = {str(key): key for key in records.ids.tolist()}
+    panel = replace(panel, ids=np.array([named[key] for key in ids], dtype=records.ids.dtype))
     found = challenge(
         panel, records, model, h=job.horizon, folds=settings.retrain_folds, alpha=settings.retrain_alpha,
         jobs=check_jobs(settings.jobs), progress=progress,

@@ -139,3 +139,18 @@ def test_the_history_is_read_in_the_order_that_was_asked_for(tmp_path, order):
     (tmp_path / "new").mkdir()
     moved.rename(tmp_path / "new" / "plant")  # the folder of histories was moved, and the setting with it
     assert read_history(row, tmp_path / "new", wanted).ids.tolist() == wanted
+
+
+def test_a_few_ticks_long_after_all_others_are_set_aside(caplog):
+    """One tick with a wrong clock would be the end of the series, after points that nobody knows."""
+    rows = [("s0", 3, 1.0), ("s0", 4, 2.0), ("s1", 3, 1.0), ("s0", 900, 9.0), ("s0", 9000, 9.0)]
+    found = extended(panel(3, 3), ticks(rows))
+    assert found.lengths.tolist() == [5, 4]
+    assert "2 ticks of 's0'" in caplog.text
+
+
+def test_a_feed_that_comes_back_is_believed_when_some_have_come():
+    back = [("s0", 300 + t, float(t)) for t in range(6)]
+    assert extended(panel(3), ticks(back[:5])).lengths.tolist() == [3]
+    assert extended(panel(3), ticks(back)).lengths.tolist() == [306]
+    assert extended(panel(3), ticks([("s0", 102, 1.0)])).lengths.tolist() == [103]  # no silence yet

@@ -341,7 +341,7 @@ def test_watching_takes_what_comes(plant):
     try:
         plant.drift("p1")
         deadline = time.monotonic() + 30
-        while plant.store.champion(FLEET).version.ver == 1 and time.monotonic() < deadline:
+        while len(plant.store.jobs(FLEET, "done")) < 3 and time.monotonic() < deadline:
             time.sleep(0.05)
     finally:
         stop.set()
@@ -409,3 +409,21 @@ def test_a_damaged_overlay_is_not_promoted(drifted):
     assert drifted.outcomes() == ["kept"]
     assert drifted.store.version(FLEET, 2).state == "rejected"
     assert drifted.store.judgements(FLEET)[-1].passed is False
+
+
+def test_a_tick_with_a_wrong_clock_stops_no_refit(drifted):
+    drifted.archive({"p1": np.array([12.0])}, first=POINTS + 60 + 24 * 365)
+    assert drifted.outcomes()[:2] == ["passed", "promoted"]
+
+
+def test_ids_that_a_file_reads_as_numbers_are_those_of_the_fleet(tmp_path):
+    ids = ("1", "2", "3")
+    grown = {key: np.concatenate([values(i, POINTS), shifted(i, 60, 4.0)]) for i, key in enumerate(ids)}
+    frame(grown).to_csv(tmp_path / "grown.csv", index=False)
+    settings = settings_in(tmp_path)
+    with open_store(settings.store(), lock_timeout_s=5) as store:
+        store.upgrade()
+        plant = Plant(settings, store)
+        plant.train(frame({key: values(i, POINTS) for i, key in enumerate(ids)}))
+        ask(store, FLEET, ["1"], input=str(tmp_path / "grown.csv"))
+        assert plant.outcomes()[:2] == ["passed", "promoted"]
