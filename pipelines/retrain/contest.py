@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.special import bdtr, bdtrc
 
 from forecast.models.assemble import take
 from forecast.models.records import Records
+from forecast.selection.challenge_judges import judge_band
 from forecast.selection.compare import diebold_mariano
 from forecast.types import F64, I64, Bool
 from pipelines.retrain.replay import Paths, Ticks, future_values, lay_out, replay
@@ -105,7 +105,7 @@ def judge(found: Contest, h: int, alpha: float) -> Verdict:
     path = _test(found.ts_ms, found.challenger_path, found.champion_path, h)
     n = len(found.series)
     inside = int(found.challenger_inside.sum())
-    off = _coverage_p(inside, n)
+    off = _coverage_p(found.challenger_inside, found.ts_ms)
     shares = [float(np.mean(x)) if n else None for x in (found.challenger_inside, found.champion_inside)]
     evidence: dict[str, Any] = {
         "n_series": found.n_series, "n_ticks": n, "alpha": alpha, "level": LEVEL, "h": h,
@@ -188,11 +188,14 @@ def _test(ts_ms: I64, challenger: F64, champion: F64, h: int) -> dict[str, Any]:
     return out | {"p_worse": p / 2 if above else 1 - p / 2}
 
 
-def _coverage_p(inside: int, n: int) -> float:
-    """Return the two-sided binomial p of so many values in intervals of `LEVEL`; 1 for none."""
-    if n == 0:
-        return 1.0
+def _coverage_p(inside: Bool, ts_ms: I64) -> float:
+    """Return the two-sided p of so many values in intervals of `LEVEL`; 1 for none.
+
+    Series at one time share the weather: they count as so many independent ones as their misses say.
+    """
     share = LEVEL / 100.0
-    below = float(bdtr(inside, n, share))
-    above = float(bdtrc(inside - 1, n, share)) if inside > 0 else 1.0
-    return min(1.0, 2.0 * min(below, above))
+    times, at = np.unique(ts_ms, return_inverse=True)
+    hits = np.bincount(at, weights=inside).astype(np.float64)
+    count = np.bincount(at).astype(np.float64)
+    found = judge_band(hits.reshape(len(times), 1), count.reshape(len(times), 1), (share, share))
+    return min(1.0, 2.0 * min(found.p_below, found.p_above))
