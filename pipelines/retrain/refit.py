@@ -198,10 +198,15 @@ def _write(
 
 
 def _sweep(root: Path, stage: str) -> None:
-    """Remove what attempts at the same job that were killed left half written."""
-    job = stage.rpartition("-")[0]
+    """Remove what attempts at the same job that were killed left half written.
+
+    Not of a later fence: its worker took over from this one, and is at it.
+    """
+    job, _, fence = stage.rpartition("-")
     for left in [*root.glob(f".{job}-*"), *root.glob(f"..{job}-*")]:
-        shutil.rmtree(left, ignore_errors=True)
+        other = left.name.lstrip(".").removeprefix(f"{job}-").partition(".")[0]
+        if not (other.isdecimal() and int(other) > int(fence)):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _whole(target: Path, manifest: Manifest) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pipelines.errors import ConflictError, PromotionError, TrainError
 from pipelines.logs import log
 from pipelines.retrain.backfill import backfill, backfill_of
-from pipelines.retrain.line import judged_anew
+from pipelines.retrain.line import judged_anew, serves_as
 from pipelines.retrain.promote import promote
 from pipelines.retrain.refit import Refit, Wanted, refit
 from pipelines.retrain.shadow import judge_shadow
@@ -183,6 +183,10 @@ def _promote(store: Store, claim: Claim) -> Ended:
     try:
         promote(store, claim.fleet, row, reason=reason, expected=int(payload["row_version"]))
     except ConflictError as error:
+        champion = store.champion(claim.fleet)
+        if champion is not None and serves_as(store, row, champion.version) is not None:
+            # Promoted by a worker that was killed then; another one came on top of it.
+            return _end(store, claim, PROMOTE, "promoted", reason, row.name)
         store.set_state(row, "rejected")
         follow = judged_anew(row, payload, payload.get("series"))
         return _end(store, claim, PROMOTE, "again", str(error), row.name, follow_up=follow)

@@ -409,21 +409,3 @@ def test_a_damaged_overlay_is_not_promoted(drifted):
     assert drifted.outcomes() == ["kept"]
     assert drifted.store.version(FLEET, 2).state == "rejected"
     assert drifted.store.judgements(FLEET)[-1].passed is False
-
-
-def test_a_tick_with_a_wrong_clock_stops_no_refit(drifted):
-    drifted.archive({"p1": np.array([12.0])}, first=POINTS + 60 + 24 * 365)
-    assert drifted.outcomes()[:2] == ["passed", "promoted"]
-
-
-def test_ids_that_a_file_reads_as_numbers_are_those_of_the_fleet(tmp_path):
-    ids = ("1", "2", "3")
-    grown = {key: np.concatenate([values(i, POINTS), shifted(i, 60, 4.0)]) for i, key in enumerate(ids)}
-    frame(grown).to_csv(tmp_path / "grown.csv", index=False)
-    settings = settings_in(tmp_path)
-    with open_store(settings.store(), lock_timeout_s=5) as store:
-        store.upgrade()
-        plant = Plant(settings, store)
-        plant.train(frame({key: values(i, POINTS) for i, key in enumerate(ids)}))
-        ask(store, FLEET, ["1"], input=str(tmp_path / "grown.csv"))
-        assert plant.outcomes()[:2] == ["passed", "promoted"]
