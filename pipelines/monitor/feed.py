@@ -48,7 +48,8 @@ class Feed:
     constant
         Equal values in a row that are a fault; 0: never.
     silent
-        Steps that the others move on while a series does not; 0: never.
+        Steps that the others move on while a series does not, or its own ticks without a value in a row; 0:
+        never.
     """
 
     constant: int
@@ -86,7 +87,8 @@ class Feed:
         """Return series that have become silent.
 
         A series is silent once the others have moved on by `silent` steps in event time, and by as many
-        messages of theirs: neither one clock far ahead nor a burst of one series is enough.
+        messages of theirs: neither one clock far ahead nor a burst of one series is enough. Or once so many
+        of its ticks had no value, whatever the others do.
 
         Parameters
         ----------
@@ -94,13 +96,15 @@ class Feed:
             Observed ticks of the partition so far, see `Rows.mark`.
         """
         n = len(rows)
-        alive, mark, ill = rows.alive_ts[:n], rows.mark[:n], rows.ill[:n]
-        if not self.silent or n < 2:
+        alive, mark, gap, ill = rows.alive_ts[:n], rows.mark[:n], rows.gap[:n], rows.ill[:n]
+        if not self.silent or not n:
             return []
         newest = int(alive.max())
         behind = (newest - alive) / dt_ms
         missed = (messages - mark) / max(len(active(rows, messages)), 1)
-        quiet = (mark >= 0) & (behind >= self.silent) & (missed >= self.silent)
+        quiet = (behind >= self.silent) & (missed >= self.silent)
+        quiet = (mark >= 0) & (quiet | (gap >= self.silent))
+        behind = np.maximum(behind, gap)
         self._heal(rows, np.flatnonzero(~quiet & (ill & _SILENT_BIT > 0)), _SILENT_BIT)
         new = np.flatnonzero(quiet & (ill & _SILENT_BIT == 0))
         rows.ill[new] |= _SILENT_BIT

@@ -52,7 +52,8 @@ class MonitorOptions:
     constant_ticks: int = 48
     """Equal values in a row that are told; 0: none."""
     silent_ticks: int = 24
-    """Steps that the other series move on while one does not; 0: not looked at."""
+    """Steps that the other series move on while one does not, or its ticks without a value in a row; 0: not
+    looked at."""
     archive: Path | None = None
     """Folder of archives, ``FLEET/ticks`` within it; None: ticks are not archived."""
     archive_days: float | None = None
@@ -76,6 +77,8 @@ class MonitorOptions:
     def __post_init__(self) -> None:
         if not self.fleet.strip():
             raise SettingsError(f"the fleet needs a name, got {self.fleet!r}")
+        if self.archive is not None and (Path(self.fleet).name != self.fleet or self.fleet == ".."):
+            raise SettingsError(f"the fleet {self.fleet!r} cannot be the name of its folder in the archive")
         if self.membership.delivery is not Delivery.AT_LEAST_ONCE:
             raise SettingsError("a monitor takes part at least once: its positions are in the store")
         topics = (self.ticks, self.forecasts, self.alerts)

@@ -60,8 +60,11 @@ class Paths:
         for author in {author for _, author, _ in self._made}:
             self.lineage(author)
 
-    def feed(self, seen: Seen) -> Scored | None:
-        """Take the ticks that the forecasts before were made of, and return the paths that are over."""
+    def feed(self, seen: Seen) -> list[Scored]:
+        """Take the ticks that the forecasts before were made of, and return the paths that are over.
+
+        Those of several shapes, whose levels and numbers of versions differ, are never one.
+        """
         made, self._made, self.waiting = self._made, [], 0
         found: list[Scored | None] = []
         at = 0
@@ -82,7 +85,7 @@ class Paths:
         if not made and self.maturing is not None and len(seen.rows):
             self.maturing.grow(1 + int(seen.rows.max()))
             found.append(self.maturing.actual(seen.rows, seen.ts, seen.y))
-        return Scored.join(found)
+        return [each for each in found if each is not None]
 
     def dump(self) -> bytes:
         """Return the open paths as bytes; none may wait."""

@@ -72,6 +72,8 @@ class Post:
     """Forecasts that cannot be taken yet."""
     messages: int = 0
     """Since the last commit."""
+    stale: bool = False
+    """Whether the snapshot still holds windows of scores that are written."""
     watch: Watch = field(init=False)
     queue: Queue = field(init=False)
     paths: Paths = field(init=False)
@@ -95,7 +97,7 @@ class Post:
         """Whether there is anything to be committed."""
         moved = (self.position, self.tick_position) != self._saved
         # Else who comes next would tell again what the snapshot names, and is out.
-        return moved or bool(self.drift or self.notes) or (self._named and not self.untold)
+        return moved or self.stale or bool(self.drift or self.notes) or (self._named and not self.untold)
 
     def take(self, batch: Batch, now_s: float) -> None:
         """Take forecasts; errors as `Watch.take`, and nothing was taken."""
@@ -139,9 +141,9 @@ class Post:
         until = self.tick_end if all_ else min(self._source + 1, self.tick_end)
         pieces = self.queue.take(until, names)
         seen = [self._see(ticks) for ticks in pieces]
-        scored = self.paths.feed(Seen(*map(np.concatenate, zip(*seen, strict=True))) if seen else _NOTHING)
-        if scored is not None:
-            self.scored.append(scored)
+        self.scored += self.paths.feed(
+            Seen(*map(np.concatenate, zip(*seen, strict=True))) if seen else _NOTHING
+        )
         if pieces:
             self.tick_position = pieces[-1].position
         if not self.queue.size:  # nothing but markers of transactions lies between
@@ -168,7 +170,7 @@ class Post:
         self.epoch, self._saved = epoch, (self.position, self.tick_position)
         self.untold += self.news
         self._named = bool(self.untold)
-        self.drift, self.notes, self.news, self.messages = [], [], [], 0
+        self.drift, self.notes, self.news, self.messages, self.stale = [], [], [], 0, False
         self.kept.clear()
 
     def positions(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ _COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "origin": ("<i8", -1),
     "alive_ts": ("<i8", NEVER),
     "mark": ("<i8", -1),
+    "gap": ("<i8", 0),
     "value": ("<f8", np.nan),
     "run": ("<i8", 0),
     "run_ts": ("<i8", NEVER),
@@ -46,6 +47,8 @@ class Rows:
     """Time of the last forecast that an observed tick led to, whatever its model."""
     mark: I64
     """How many messages of the partition had come by then."""
+    gap: I64
+    """Forecasts since, whose ticks had no value."""
     value: F64
     """The last value observed."""
     run: I64

@@ -36,6 +36,11 @@ class Sums:
     def __len__(self) -> int:
         return len(self._columns["paths"])
 
+    @property
+    def size(self) -> int:
+        """How many numbers it holds."""
+        return sum(column.size for column in self._columns.values())
+
     def __getitem__(self, name: str) -> F64:
         return self._columns[name]
 

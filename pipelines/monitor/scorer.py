@@ -66,7 +66,10 @@ class Scorer:
             self._scores.drop(number)
 
     def write(self, posts: Mapping[int, Post], *, all_: bool = False) -> None:
-        """Write windows that are over, or all; `StoreError`, and the rest is written another time."""
+        """Write windows that are over, or all; `StoreError`, and the rest is written another time.
+
+        Those that a partition with more to be read has still to come to wait for it.
+        """
         scores, freq = self._scores, self._freq
         if scores is None or freq is None:
             return
@@ -75,8 +78,16 @@ class Scorer:
             return [posts[number].watch.rows.id(row) for row in rows.tolist()]
 
         part = "" if len(posts) == self.partitions else ",".join(map(str, sorted(posts)))
-        for index in scores.open() if all_ else scores.due():
+        reached = min((post.watch.reached for post in posts.values() if self._lags(post)), default=None)
+        for index in scores.open() if all_ else scores.due(reached):
+            holders = scores.partitions(index)
             self.totals.score(write_window(self.store, scores, index, ids, freq, self.sql_rows, part))
+            for number in holders:
+                posts[number].stale = True
+
+    def _lags(self, post: Post) -> bool:
+        """Return whether there is more to be read of a partition, and it can be."""
+        return post.waiting is None and self.totals.lag.get((post.options.forecasts, post.number), 1) > 0
 
     def _of(self, post: Post) -> Scores | None:
         """Return the scores that fit the paths of a post; None before the first path."""

@@ -28,12 +28,16 @@ Author = tuple[str, str]
 Ids = Callable[[int, I64], Sequence[str]]
 """Ids of rows of a partition."""
 
-# Windows that are gathered at a time: the current one, the next, and some of clocks gone wrong.
+# Windows that are gathered at a time: the current one, the next, and some of clocks gone wrong. Those of a
+# backlog are more: as many as have so many numbers, 8 bytes each.
 _WINDOWS: Final = 4
+_NUMBERS: Final = 4_000_000
 # What is kept of sums for the band of coverage when a window ends: about five windows count.
 _KEEP: Final = 0.8
 # Windows whose late paths are known to be late.
-_DONE: Final = 16
+_DONE: Final = 512
+# Times that a window may begin at: the years that `cutoff` can show.
+_LATEST_MS: Final = 9_214_000_000_000
 _DAY_MS: Final = 86_400_000
 
 
@@ -88,7 +92,7 @@ class Scores:
         place = scored.end // self.window
         for index in np.unique(place).tolist():
             some = np.flatnonzero(place == index)
-            if index in self._done:
+            if index in self._done or abs(index * self.window) > _LATEST_MS:
                 self.late += len(some)
                 continue
             self._open(index)
@@ -98,12 +102,20 @@ class Scores:
                 sums = authors.setdefault(scored.names[tag], Sums(len(self.levels)))
                 sums.add(scored, some[scored.tag[some] == tag])
 
-    def due(self) -> list[int]:
-        """Return the windows that are done, oldest first; none while one before it is not."""
-        later, found = sum(self._paths.values()), []
-        for index in sorted(self._paths):
-            later -= self._paths[index]
-            if not later or 2 * later < self._paths[index]:
+    def due(self, reached: int | None = None) -> list[int]:
+        """Return the windows that are done, oldest first; none while one before it is not.
+
+        Parameters
+        ----------
+        reached
+            Event time that all partitions have come to: windows that end later are not done.
+        """
+        found, known = [], sorted(self._paths)
+        for k, index in enumerate(known):
+            # Few of the later ones: clocks gone wrong, however many windows they make, end none.
+            later = sum(self._paths[each] for each in known[k + 1 : k + _WINDOWS])
+            late = reached is not None and (index + 1) * self.window > reached
+            if late or not later or 2 * later < self._paths[index]:
                 break
             found.append(index)
         return found
@@ -111,6 +123,10 @@ class Scores:
     def open(self) -> list[int]:
         """Return all windows that hold paths, oldest first: to be written when a monitor ends."""
         return sorted(self._paths)
+
+    def partitions(self, index: int) -> list[int]:
+        """Return the partitions of which a window holds paths."""
+        return list(self._sums.get(index, {}))
 
     def scores(self, index: int, ids: Ids, freq: Freq, part: str = "") -> list[WindowScores]:
         """Return the scores of a window, one entry a version and model.
@@ -196,12 +212,17 @@ class Scores:
         """Make a window; where there are too many, that of a clock gone wrong goes: few paths, far away."""
         if index in self._sums:
             return
-        if len(self._sums) >= _WINDOWS:
+        if len(self._sums) >= _WINDOWS and self._numbers() >= _NUMBERS:
             most = max(self._paths, key=self._paths.__getitem__)
             least = min(self._paths, key=lambda known: (self._paths[known], -abs(known - most)))
             self.late += self._paths.pop(least)
             del self._sums[least]
         self._sums[index], self._paths[index] = {}, 0
+
+    def _numbers(self) -> int:
+        """Return how many numbers all windows have."""
+        authors = [each for partitions in self._sums.values() for each in partitions.values()]
+        return sum(sums.size for each in authors for sums in each.values())
 
     def _life(self, partition: int) -> Sums:
         return self._served.setdefault(partition, Sums(len(self.levels)))

@@ -46,6 +46,8 @@ class Watch:
         self.dt_ms = 1
         self.author: Author = ("", "")
         """Of the last forecast."""
+        self.reached = NEVER
+        """Event time that the last forecasts were of, with a value or without."""
         self.feed = Feed(options.constant_ticks, options.silent_ticks)
         self.inputs = Inputs(options.arl0)
         self._options, self._catalog, self._counts = options, catalog, counts
@@ -79,7 +81,9 @@ class Watch:
         for part in _stretches(found.author[use]):
             some = use[part]
             self._change(rows[some], origin[some])
-            alarms += self._step(found, some, rows[some], found.z[some] / scale[some])
+            with np.errstate(over="ignore"):  # infinite is large
+                z = found.z[some] / scale[some]
+            alarms += self._step(found, some, rows[some], z)
         return rows, np.asarray(origin != STRANGER), alarms
 
     def tick(self, ticks: Ticks) -> tuple[I64, list[Alarm]]:
@@ -146,10 +150,16 @@ class Watch:
         """Note signs of life."""
         alive = np.flatnonzero(np.isfinite(found.z))
         self.dt_ms, self.author = int(found.dt_ms[-1]), found.authors[int(found.author[-1])]
+        self.reached = int(np.median(found.ts_ms[-len(self.rows) :]))  # one a series, about
         marks = self.messages + 1 + np.arange(len(alive))
         self.messages += len(alive)
         self.rows.mark[rows[alive]] = marks  # of several the last one stays
         np.maximum.at(self.rows.alive_ts, rows[alive], found.ts_ms[alive])
+        last = np.full(len(self.rows), -1)
+        last[rows[alive]] = alive
+        without = np.flatnonzero(~np.isfinite(found.z))
+        self.rows.gap[rows[alive]] = 0
+        np.add.at(self.rows.gap, rows[without[without > last[rows[without]]]], 1)
 
     def _change(self, rows: I64, origin: I64) -> None:
         """Put series whose record is another one now at rest."""

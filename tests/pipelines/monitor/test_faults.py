@@ -329,7 +329,8 @@ def test_kills_at_any_time_lose_no_event_and_double_none(log, store, feed, tmp_p
         register(calm, whole, IDS)
         quiet = EmbeddedLog(whole / "log.db")
         Feed(quiet).send(rows, version)
-        run_monitor(quiet, lambda: calm, options(hold_s=0.0, batch_limit=97, fleet_share=0.5), Stop())
+        given = options(hold_s=0.0, batch_limit=97, fleet_share=0.5, cooldown_ticks=1)
+        run_monitor(quiet, lambda: calm, given, Stop())
         quiet.close()
         want = [key.replace(version, "") for key in keys(calm)]
     assert len(want) > 20
@@ -338,14 +339,14 @@ def test_kills_at_any_time_lose_no_event_and_double_none(log, store, feed, tmp_p
     sender.start()
     kills = 0
     while sender.is_alive() or kills < 5:
-        before, process = done(store), child(tmp_path)
+        before, process = done(store), child(tmp_path, "--cooldown", "1")
         until(lambda before=before: done(store) > before or not sender.is_alive(), 60.0)
         time.sleep(0.05 * rng.random())
         process.send_signal(signal.SIGKILL)
         process.communicate()
         kills += 1
     sender.join()
-    process = child(tmp_path, "--stop-at-end")
+    process = child(tmp_path, "--cooldown", "1", "--stop-at-end")
     _out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err.decode()
     assert [key.replace(version, "") for key in keys(store)] == want

@@ -13,6 +13,7 @@ import pytest
 
 from forecast.models.freq import Freq
 from pipelines.errors import PipelineError, StoreError
+from pipelines.monitor import scoring
 from pipelines.monitor.coverage_band import design_effect, outside
 from pipelines.monitor.matured import Scored
 from pipelines.monitor.maturing import Made, Maturing, Seen
@@ -152,7 +153,8 @@ def test_a_window_is_done_once_later_paths_are_half_as_many():
     assert scores.open() == [0, 1]
 
 
-def test_a_clock_gone_wrong_ends_no_window():
+def test_a_clock_gone_wrong_ends_no_window(monkeypatch):
+    monkeypatch.setattr(scoring, "_NUMBERS", 1)  # as with so many series that four windows are all
     scores = Scores(LEVELS, DAY)
     scores.add(0, paths(range(10), DAY - 1))
     for k in range(1, 5):
@@ -164,6 +166,39 @@ def test_a_clock_gone_wrong_ends_no_window():
     assert scores.late == 2  # one for each window that there was no room for
     (window,) = scores.scores(0, names, Freq("h"))
     assert fleet(window)["mae_mean"][1] == 10
+
+
+def test_windows_of_a_backlog_are_all_kept():
+    scores = Scores(LEVELS, DAY)
+    scores.add(0, paths(np.tile(range(5), 30), np.repeat(np.arange(30) * DAY, 5)))
+    assert scores.late == 0
+    assert scores.due() == list(range(29))
+    for index in scores.due():
+        scores.done(index)
+    scores.add(0, paths([0], DAY))
+    assert scores.late == 1  # of the second window, which is written
+    assert scores.open() == [29]
+
+
+def test_clocks_that_go_wrong_day_after_day_end_no_window():
+    scores = Scores(LEVELS, DAY)
+    scores.add(0, paths(range(10), DAY - 1))
+    scores.add(0, paths([0] * 40, DAY * np.arange(500, 540)))
+    assert scores.due() == []
+
+
+def test_a_partition_that_is_behind_is_waited_for():
+    scores = Scores(LEVELS, DAY)
+    scores.add(0, paths(np.tile(range(5), 9), np.repeat(np.arange(9) * DAY, 5)))
+    assert scores.due(reached=3 * DAY - 1) == [0, 1]
+    assert scores.due(reached=3 * DAY) == [0, 1, 2]
+
+
+@pytest.mark.parametrize("end", [-9_223_372_036_000, 9_223_372_036_000])
+def test_windows_in_years_that_no_frame_can_show_are_left_out(end):
+    scores = Scores(LEVELS, DAY)
+    scores.add(0, paths([0], end))
+    assert (scores.open(), scores.late) == ([], 1)
 
 
 def test_paths_that_come_after_their_window_are_counted():

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 from contextlib import closing
 
 import pytest
+from msgspec import structs
 
-from pipelines.errors import LogError, StoreError, StreamError
+from pipelines.errors import LogError, SettingsError, StoreError, StreamError
 from pipelines.log.embedded import EmbeddedLog
 from pipelines.log.protocol import Topic
 from pipelines.log.records import Partition
 from pipelines.monitor import run_monitor
 from pipelines.store import NewSnapshot, open_store
 from pipelines.stream.stopping import Stop
-from tests.pipelines.monitor.feeds import HOUR, START, Feed, alerts, options, register, shifted
+from pipelines.wire import encode_forecast
+from tests.pipelines.monitor.feeds import HOUR, START, Feed, alerts, forecast, options, register, shifted
 
 IDS = [f"s{i}" for i in range(10)]
 
@@ -96,6 +99,66 @@ def test_a_series_without_values_is_an_event_and_no_job(log, store, feed, tmp_pa
     assert totals.events == {"feed-silent": 1}
 
 
+def test_a_fleet_without_values_is_told(log, store, feed, tmp_path):
+    """Nobody moves on while a series does not: it is its own ticks that say so."""
+    version = register(store, tmp_path, IDS)
+    rows = [(name, step, z if step < 10 else None) for name, step, z in shifted(IDS, 40, shift_at=99)]
+    feed.send(rows, version)
+    run(log, store, silent_ticks=12)
+    events = [event.event for event in store.events("shop")]
+    assert [event.detector for event in events if event.series_key is None] == ["fleet-feed"]
+    assert {event.series_key for event in events if event.detector == "feed-silent"} == set(IDS)
+    feed.send(shifted(IDS, 1, shift_at=99, first=40), version)
+    assert run(log, store, silent_ticks=12).counts["healed"] == 10
+
+
+def test_a_series_alone_whose_ticks_have_no_value_is_told_once(log, store, feed, tmp_path):
+    version = register(store, tmp_path, ["s0"])
+    for first in range(0, 40, 8):
+        rows = [("s0", step, 0.5 if step < 10 else None) for step in range(first, first + 8)]
+        feed.send(rows, version)
+        run(log, store, silent_ticks=12)
+    (event,) = store.events("shop")
+    assert (event.event.detector, event.event.ts_ms) == ("feed-silent", START + 9 * HOUR)
+
+
+@pytest.mark.parametrize("n_partitions", [1, 2])
+def test_a_backlog_is_scored_whole(log, store, tmp_path, n_partitions):
+    feed = Feed(log, n_partitions)
+    version = register(store, tmp_path, IDS)
+    for number in range(n_partitions):
+        feed.send(shifted(IDS[number::n_partitions], 24 * 12, shift_at=9999), version, number)
+    totals = run(log, store, batch_limit=500)
+    assert totals.counts["paths_late"] == 0
+    scores = store.fleet_scores("shop", "live")
+    n_series = scores[scores["metric"] == "mae_mean"].set_index("cutoff")["n"]
+    assert len(n_series) == 11  # nothing ends in the first hours of the first day; the last is open
+    assert (n_series == 10).all()
+
+
+def test_every_run_goes_on_from_the_windows_of_the_one_before(log, store, feed, tmp_path):
+    version = register(store, tmp_path, IDS)
+    for day in range(8):
+        feed.send(shifted(IDS, 24, shift_at=9999, first=24 * day), version)
+        totals = run(log, store)
+        assert totals.counts["paths_late"] == 0
+        assert store.fleet_scores("shop", "live")["cutoff"].nunique() == day
+
+
+def test_forecasts_of_other_levels_and_horizons_are_scored_as_what_they_are(log, store, feed, tmp_path):
+    versions = [register(store, tmp_path, IDS, const=const) for const in (0.0, 1.0)]
+    made, seen = feed.encode(shifted(IDS, 24 * 4, shift_at=9999), versions[0])
+    for k in range(len(made) // 2, len(made)):  # a new champion: of no intervals, and further ahead
+        name, step = IDS[k % 10], k // 10
+        other = forecast(name, step, 0.1, versions[1], offset=k, h=5)
+        made[k] = (name.encode(), encode_forecast(structs.replace(other, level=[], lo=[], hi=[])))
+    feed.raw(*seen, topic="ticks")
+    feed.raw(*made)
+    totals = run(log, store)
+    assert totals.counts["paths"] == 10 * (15 + 9)  # the path under way at the change is dropped
+    assert totals.counts["forecasts"] == 960
+
+
 def test_bad_messages_are_counted_and_left_out(log, store, feed, tmp_path):
     version = register(store, tmp_path, IDS)
     feed.raw((b"s0", b"{"), (b"s0", None), (None, b"[]"))
@@ -147,6 +210,13 @@ def test_as_many_partitions_of_ticks_as_of_forecasts_are_needed(log, store):
     log.make_topics([Topic("ticks", 2), Topic("forecasts", 3)])
     with pytest.raises(StreamError, match="3 partitions and 'ticks' has 2"):
         run(log, store)
+
+
+@pytest.mark.parametrize("fleet", ["..", "../x", "/x", "a/b", ".", "/"])
+def test_a_fleet_that_would_lead_out_of_the_archive_is_refused(fleet, tmp_path):
+    with pytest.raises(SettingsError, match="archive"):
+        dataclasses.replace(options(archive=tmp_path), fleet=fleet)
+    dataclasses.replace(options(), fleet="a/b")
 
 
 def test_a_topic_that_is_not_there_is_told(log, store):

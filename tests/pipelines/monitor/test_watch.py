@@ -296,3 +296,11 @@ def test_an_overlay_may_bring_new_series(store, catalog, tmp_path, version):
     assert lineage.scale[at].tolist() == [2.0, 1.0, 3.0]
     origin = lineage.origin[at]
     assert origin[0] == origin[2] != origin[1]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_scale_next_to_nothing_makes_z_large_and_no_more(store, tmp_path):
+    version = register(store, tmp_path, ["a"], oos_scale=1e-300)
+    watch = Watch(options(), Catalog(store, "shop"), counts := Counter())
+    watch.take(read(forecast("a", 0, 1e30, version), forecast("a", 1, -1e30, version)))
+    assert counts["counted"] == 2
