@@ -137,12 +137,14 @@ def _tell_loop(looped: Looped) -> None:
     click.echo(
         f"\nThe loop, on the flow of the Nile, trained to {looped.trained_to} and then sent year by year:"
     )
-    told = [(one.year, 0, _alarm(one)) for one in looped.alarms]
-    told += [(one.year, 1, _judged(one)) for one in looped.jobs]
-    for year, _, text in sorted(told):
+    told = [(one.year, f"drift: {one.detector} {_beyond(one)}") for one in looped.alarms]
+    told += [(one.year, _judged(one)) for one in looped.jobs]
+    told += [
+        (year, f"the stream forecasts with {name}")
+        for name, year in zip(looped.versions[1:], looped.swapped, strict=False)
+    ]
+    for year, text in sorted(told, key=lambda one: one[0]):  # within a year in the order above
         click.echo(f"  {year}  {text}")
-    for name, year in zip(looped.versions[1:], looped.swapped, strict=False):
-        click.echo(f"  {year}  the stream forecasts with {name}")
     click.echo(
         f"One year ahead, since then: mean absolute error {looped.error:.0f}; "
         f"{looped.frozen_error:.0f} had {looped.versions[0]} gone on."
@@ -152,8 +154,8 @@ def _tell_loop(looped: Looped) -> None:
     click.echo(f"  forecast models show {looped.versions[-1]} --store {looped.store}")
 
 
-def _alarm(alarm: Alarm) -> str:
-    return f"drift: {alarm.detector} {alarm.statistic:.1f}, threshold {alarm.threshold:.1f}"
+def _beyond(alarm: Alarm) -> str:
+    return f"{alarm.statistic:.1f}, beyond {alarm.threshold:.1f}"
 
 
 def _judged(job: Judged) -> str:

@@ -253,12 +253,13 @@ class _Loop:
         """Do what `forecast retrain --due` does; wait for the stream to serve a new champion."""
         from pipelines.retrain.announce import announce
         from pipelines.retrain.due import run_due
+        from pipelines.retrain.work import DRIFT, PROMOTE
         from pipelines.store import open_store
 
         done = run_due(
             self._settings, open_store, owner="demo", announce=lambda store: announce(store, self._log)
         )
-        self.jobs += [self._judged(year, one) for one in done.ended]
+        self.jobs += [self._judged(year, one) for one in done.ended if one.kind in (DRIFT, PROMOTE)]
         champion = self._store.champion(FLEET)
         if champion is not None and any(one.outcome == "promoted" for one in done.ended):
             wanted = champion.version.version
