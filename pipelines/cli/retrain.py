@@ -79,8 +79,8 @@ def command(
 
     Jobs come from `forecast monitor`, from the schedules of the settings, and from --now. Any scheduler may
     call it, and any number may run at once: a job is committed once, whatever crashes. New champions are
-    told to the control topic of --log or --bootstrap, or of the settings' Kafka, and to MLflow; what could not be
-    told is told by the next call.
+    told to the control topic of --log or --bootstrap, or of the settings' Kafka, and to MLflow; of what could
+    not be told the next call tells.
 
     Exit codes: 0 nothing is left to do; 1 a job failed for the last time, see --list; 2 wrong usage;
     3 done, but a champion could not be told of everywhere; 75 failed or stopped, run it again.
@@ -257,7 +257,10 @@ def _show(counts: Counts, as_json: bool) -> None:
         found = {word: counts.of(outcome) for outcome, word in _OUTCOMES.items()}
         click.echo(", ".join(f"{n} {word}" for word, n in found.items() if n))
     for name, why in counts.untold.items():
-        tell(f"{name}: not all champions were told of, the next call tries again: {why}")
+        if name == "record":  # champions are mirrored later; what else is known of a run stays in the store
+            tell(f"record: not every run is logged in MLflow, `forecast models show` has it all: {why}")
+        else:
+            tell(f"{name}: not all champions were told of, the next call tries again: {why}")
 
 
 def _list(settings: Settings, fleet: str | None, as_json: bool) -> None:

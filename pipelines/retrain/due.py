@@ -111,7 +111,7 @@ class Worker:
             self.counts.untold[name] = str(error)
             # A server that is down may take a minute to say so: jobs go before.
             self._not_before[name] = monotonic() + _AGAIN_S
-            log.warning("%s: not all champions were told of, it is tried again: %s", name, error)
+            log.warning("%s: not all was told, it is tried again while this worker runs: %s", name, error)
 
     def _record(self, store: Store) -> None:
         """Log the runs; what MLflow refuses for good is told, and keeps no other waiting."""

@@ -29,6 +29,7 @@ POINTS = [
     "call:store:Store.set_champion:1",
     "call:retrain.work:promote:1",
     "call:store:Store.finish_job:2",
+    "call:retrain.work:backfill:1",
 ]
 
 
@@ -101,7 +102,11 @@ def test_killed_and_run_again_is_as_if_undisturbed(point, plant, children):
     assert found["champion"] == (2, 2)
     assert found["promotions"] == [(1, None), (2, 1)]
     assert found["judgements"] == [("gate", True, 2), ("parity", True, 2)]
-    assert found["jobs"] == [("drift", "done", 2), ("promote", "done", None)]
+    assert found["jobs"] == [
+        ("drift", "done", 2),
+        ("promote", "done", None),
+        ("backfill", "done", None),
+    ]
     assert found["events"] == ["done"]
     assert found["folders"] == sorted([first[1], second[1]])  # and nothing that was half written
 
