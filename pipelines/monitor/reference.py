@@ -100,7 +100,7 @@ class Reference:
         some = np.flatnonzero((source == UNKNOWN) & (slot != NOWHERE))
         if len(some):
             count, total = self._count[slot[some]], self._sum[slot[some]]
-            known = (count >= FEWEST) & (total > 0)
+            known = (count >= FEWEST) & (total > 0) & np.isfinite(total)
             scale[some[known]], source[some[known]] = total[known] / count[known], TICKS
         return scale, source
 
@@ -131,13 +131,15 @@ class Reference:
         with np.errstate(over="ignore"):  # a change beyond the largest float is no scale
             change = np.abs(y - self._y[slot, place])
         pair &= np.isfinite(change)
-        self._sum[slot[pair]] += change[pair]
+        with np.errstate(over="ignore"):  # nor is a sum beyond it
+            self._sum[slot[pair]] += change[pair]
         self._count[slot[pair]] += 1
         self._y[slot, place], self._at[slot, place] = y, position
         done = self._count[slot] >= self.enough
         if done.any():
             full, at = rows[done], slot[done]
-            self._scale[full] = np.where(self._sum[at] > 0, self._sum[at] / self._count[at], np.nan)
+            good = (self._sum[at] > 0) & np.isfinite(self._sum[at])
+            self._scale[full] = np.where(good, self._sum[at] / self._count[at], np.nan)
             self._source[full] = TICKS
             self._release(full)
 

@@ -358,6 +358,15 @@ def test_a_constant_series_has_no_scale():
     assert math.isnan(scored.mase[0])
 
 
+@pytest.mark.parametrize("n", [20, 300])
+def test_a_sum_of_changes_beyond_the_largest_float_is_no_scale(n):
+    maturing = Maturing(1, 2, (90.0,))
+    begin(maturing, 0, 0, [0.0, 0.0])
+    for k in range(1, n):
+        tick(maturing, 0, k * MINUTE, 1.5e308 * (k % 2))
+    assert np.isnan(maturing.reference.scales(ints(0))[0]).all()
+
+
 def test_room_grows_and_what_is_open_stays():
     maturing = Maturing(0, 2, (95.0,))
     maturing.grow(3)
