@@ -42,7 +42,8 @@ class MonitorOptions:
     """Ticks between two false alarms of one detector of one series."""
     cooldown_ticks: int = 48
     """After an alarm of a series no further one is told for so many of its ticks; while it goes on, for twice
-    as many each time, at most `MOST_COOLDOWNS` times as many. A new model halves that."""
+    as many each time, at most `MOST_COOLDOWNS` times as many. A new model halves that, and so does a calm as
+    long as the longest of them."""
     fleet_share: float = 0.2
     """Of the active series: when as many alarm within a window it is a fault of the feed."""
     gate_steps: int = GATE_STEPS

@@ -18,6 +18,7 @@ _COLUMNS: Final[dict[str, tuple[str, float]]] = {
     "seen": ("<i8", 0),
     "quiet": ("<i8", 0),
     "weight": ("<i8", 1),
+    "alarmed": ("<i8", 0),
     "origin": ("<i8", -1),
     "alive_ts": ("<i8", NEVER),
     "mark": ("<i8", -1),
@@ -41,6 +42,8 @@ class Rows:
     """No alarm is told before `seen` is beyond this."""
     weight: I64
     """Cool-downs that the next alarm is followed by."""
+    alarmed: I64
+    """`seen` at the last alarm, told or not."""
     origin: I64
     """Number of the model in use, see `Catalog`; -1: none yet."""
     alive_ts: I64

@@ -172,7 +172,9 @@ class Watch:
         if len(again):
             self._bank.reset(again)
             self.rows.last_ts[again] = NEVER
-            self.rows.weight[again] = np.maximum(self.rows.weight[again] // 2, 1)
+            weight = self.rows.weight[again] = np.maximum(self.rows.weight[again] // 2, 1)
+            until = self.rows.seen[again] + self._options.cooldown_ticks * weight
+            self.rows.quiet[again] = np.minimum(self.rows.quiet[again], until)
             self._counts["restarted"] += len(again)
 
     def _step(self, found: Forecasts, some: I64, rows: I64, z: F64) -> list[Alarm]:
@@ -195,6 +197,7 @@ class Watch:
         columns = (alarms.position, alarms.row, alarms.detector, alarms.statistic)
         for position, row, detector, statistic in zip(*(each.tolist() for each in columns), strict=True):
             self._counts["alarms"] += 1
+            self._calm(row, int(count[position]))
             if count[position] <= self.rows.quiet[row]:
                 self._counts["cooled"] += 1
                 continue
@@ -210,6 +213,13 @@ class Watch:
                 )
             )  # fmt: skip
         return told
+
+    def _calm(self, row: int, count: int) -> None:
+        """Halve the cool-downs of a series for every longest one that it was calm."""
+        longest = max(MOST_COOLDOWNS * self._options.cooldown_ticks, 1)
+        halvings = min(max(count - int(self.rows.alarmed[row]), 0) // longest, MOST_COOLDOWNS)
+        self.rows.weight[row] = max(int(self.rows.weight[row]) >> halvings, 1)
+        self.rows.alarmed[row] = count
 
     def _count_healed(self) -> None:
         self._counts["healed"] += self.feed.healed

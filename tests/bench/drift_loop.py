@@ -112,6 +112,7 @@ class _Watch:
         self.bank, self.rules = DriftBank(n, rules.arl0), rules
         self.until = np.full(n, -1)
         self.weight = np.ones(n, dtype=np.int64)
+        self.alarmed, self.end = np.zeros(n, dtype=np.int64), 0
 
     def step(self, z: F64, origin: int) -> dict[int, str]:
         """Return series that alarmed, and by which detector; z is (n, h)."""
@@ -120,16 +121,22 @@ class _Watch:
         found: dict[int, str] = {}
         for position, row, code in zip(alarms.position, alarms.row, alarms.detector, strict=True):
             at, i = origin + int(position) // n, int(row)
+            calm = (at - self.alarmed[i]) // (self.rules.most_cooldowns * self.rules.cooldown_ticks)
+            self.weight[i] = max(1, self.weight[i] >> min(calm, self.rules.most_cooldowns))
+            self.alarmed[i] = at
             if at > self.until[i]:
                 self.until[i] = at + self.rules.cooldown_ticks * self.weight[i]
                 self.weight[i] = min(2 * self.weight[i], self.rules.most_cooldowns)
                 found[i] = DETECTORS[code]
+        self.end = origin + h
         return found
 
     def replaced(self, row: int) -> None:
         """Begin anew with a series that has another model."""
         self.bank.reset(np.array([row]))
         self.weight[row] = max(1, self.weight[row] // 2)
+        until = self.end + self.rules.cooldown_ticks * self.weight[row]
+        self.until[row] = min(self.until[row], until)
 
 
 def loop(panel: Panel, model: Model, first: int, h: int, rules: Rules | None = None) -> Outcome:

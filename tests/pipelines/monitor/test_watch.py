@@ -130,18 +130,29 @@ def test_a_series_that_goes_on_alarming_is_told_of_less_and_less(watch, version)
     assert max(gaps) < late  # and never more than so much less
 
 
-def test_a_new_model_halves_the_cool_down_and_does_not_end_it(store, catalog, tmp_path, watch, version):
-    _, _, alarms = watch.take(read(*steady(version, "a", 0, 40)))
-    weight, quiet = int(watch.rows.weight[0]), int(watch.rows.quiet[0])
-    assert weight == 2 ** len(alarms)
+def test_a_new_model_halves_the_cool_down_and_the_quiet(store, catalog, tmp_path, watch, version):
+    _, _, alarms = watch.take(read(*steady(version, "a", 0, 500)))
+    weight, seen = int(watch.rows.weight[0]), int(watch.rows.seen[0])
+    assert weight == min(2 ** len(alarms), 32) >= 8
+    watch.rows.quiet[0] = seen + 1_000_000
     child = register(store, tmp_path, ["a"], parent=version, const=1.0)
-    watch.take(read(*steady(child, "a", 40, 1)))
+    watch.take(read(*steady(child, "a", 500, 1)))
     assert watch.rows.weight[0] == weight // 2
-    assert watch.rows.quiet[0] == quiet
+    assert watch.rows.quiet[0] == seen + watch._options.cooldown_ticks * weight // 2
     other = register(store, tmp_path, ["a"], const=2.0)
     for k in range(8):
-        watch.take(read(*steady((version, child, other)[k % 3], "a", 50 + k, 1, z=0.0)))
+        watch.take(read(*steady((version, child, other)[k % 3], "a", 510 + k, 1, z=0.0)))
     assert watch.rows.weight[0] == 1  # of none less than one
+
+
+def test_a_calm_as_long_as_the_longest_quiet_halves_the_cool_down(watch, version):
+    watch.take(read(*steady(version, "a", 0, 500)))
+    weight, longest = int(watch.rows.weight[0]), 32 * watch._options.cooldown_ticks
+    assert weight >= 4
+    watch.rows.seen[0] += 2 * longest  # ticks without an alarm
+    _, _, alarms = watch.take(read(*steady(version, "a", 500, 8)))
+    assert len(alarms) == 1
+    assert watch.rows.weight[0] == weight // 4 * 2
 
 
 def test_z_is_divided_by_the_out_of_sample_scale(store, catalog, tmp_path):
