@@ -104,23 +104,17 @@ def challenge(
         An argument is out of range, or the champion knows none of the series.
     """
     _check(h, folds, alpha, band, level)
-    season = int(getattr(model, "season_length", None) or 1)
-    sizes = check_sizes(tuple(k * max(season, 4) for k in (8, 32, 128)) if windows is None else windows)
+    sizes = _sizes(model, windows)
     sides = Sides(h, folds, alpha, band or _band(level), level)
     kept: dict[int, str] = {}
-    rows, records, after = _meet(panel, champion, kept)
-    if rows.size:
-        fresh = _varied(panel, rows, after, kept)
-        rows, records, after = rows[fresh], take(records, fresh), after[fresh]
+    rows, records, after = _comparable(panel, champion, kept)
     if not rows.size:
         return _nothing(panel, kept, sides)
     part = _finite(panel.take(rows))
     z = _innovations(part, records, after)
     plan = _plan(part, z, after, h, folds)
     if plan is None:
-        longest = int((part.lengths - after).max())
-        reason = f"too little new data: {longest} points since the champion was fitted, needs {LEAST_NEW}"
-        return Challenge(False, reason, None, _named(panel, kept), evidence(sides, panel, kept))
+        return _too_early(panel, int((part.lengths - after).max()), kept, sides)
     rounds = play(part, records, z, after, model, plan, sizes, level, jobs, progress or _silent)
     for i, why in rounds.unsound.items():
         kept[int(rows[i])] = why
@@ -148,6 +142,13 @@ def _check(h: int, folds: int, alpha: float, band: Band | None, level: float) ->
         raise InputError(f"band must be a lower and a higher share, got {band!r}")
 
 
+def _sizes(model: Model, windows: Sequence[int] | None) -> tuple[int, ...]:
+    if windows is not None:
+        return check_sizes(windows)
+    season = int(getattr(model, "season_length", None) or 1)
+    return check_sizes(tuple(k * max(season, 4) for k in (8, 32, 128)))
+
+
 def _band(level: float) -> Band:
     miss = 1.0 - level / 100.0
     return max(0.0, 1.0 - 2.0 * miss), 1.0 - miss / 5.0
@@ -155,6 +156,15 @@ def _band(level: float) -> Band:
 
 def _silent(done: int, total: int) -> None:
     """Tell nobody."""
+
+
+def _comparable(panel: Panel, champion: Records, kept: dict[int, str]) -> tuple[I64, Records, I64]:
+    """Return the series that can be judged; see `_meet`, `_varied`."""
+    rows, records, after = _meet(panel, champion, kept)
+    if not rows.size:
+        return rows, records, after
+    fresh = _varied(panel, rows, after, kept)
+    return rows[fresh], take(records, fresh), after[fresh]
 
 
 def _meet(panel: Panel, champion: Records, kept: dict[int, str]) -> tuple[I64, Records, I64]:
@@ -276,6 +286,11 @@ def _fit(
 
 def _named(panel: Panel, kept: Mapping[int, str]) -> dict[str | int, str]:
     return {plain_id(panel.ids[i]): why for i, why in sorted(kept.items())}
+
+
+def _too_early(panel: Panel, longest: int, kept: Mapping[int, str], sides: Sides) -> Challenge:
+    reason = f"too little new data: {longest} points since the champion was fitted, needs {LEAST_NEW}"
+    return Challenge(False, reason, None, _named(panel, kept), evidence(sides, panel, kept))
 
 
 def _nothing(panel: Panel, kept: dict[int, str], sides: Sides) -> Challenge:

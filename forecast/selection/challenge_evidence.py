@@ -34,8 +34,7 @@ def evidence(
     }  # fmt: skip
     if plan is None or rounds is None or rows is None or fit is None or verdict is None:
         return told
-    gain, cover = verdict.gain, verdict.cover
-    mine, theirs = rounds.champion, rounds.challenger
+    gain = verdict.gain
     told |= {
         "folds": len(plan.origins) - plan.warm,
         "horizon": plan.h,
@@ -46,25 +45,37 @@ def evidence(
         "p_value": _plain(gain.p_value),
         "alpha_used": verdict.alpha,
         "changed": len(verdict.change),
-        "loss": {"champion": _mean(mine.loss[:, fit]), "challenger": _mean(theirs.loss[:, fit])},
-        "interval_score": {
-            "champion": _mean(mine.interval[:, fit]), "challenger": _mean(theirs.interval[:, fit]),
-        },
-        "by_fold": {"champion": _by_fold(mine.loss[:, fit]), "challenger": _by_fold(theirs.loss[:, fit])},
-        "coverage": {
-            "champion": _plain(cover.coverage),
-            "challenger": _share(theirs.inside[:, fit], theirs.count[:, fit]),
-            "points": cover.n,
-            "points_effective": _plain(cover.n_effective),
-            "p_below": _plain(cover.p_below),
-            "p_above": _plain(cover.p_above),
-            "left_band": cover.left(verdict.alpha),
-        },
+        **_losses(rounds, fit),
+        "coverage": _coverage(rounds, fit, verdict),
         "with_change": int((rounds.final.since >= 0).sum()),
         "windows": _windows(rounds, verdict.change),
         "by_series": _by_series(panel, rows, rounds, fit, verdict),
     }  # fmt: skip
     return told
+
+
+def _losses(rounds: Rounds, fit: I64) -> dict[str, Any]:
+    mine, theirs = rounds.champion, rounds.challenger
+    return {
+        "loss": {"champion": _mean(mine.loss[:, fit]), "challenger": _mean(theirs.loss[:, fit])},
+        "interval_score": {
+            "champion": _mean(mine.interval[:, fit]), "challenger": _mean(theirs.interval[:, fit]),
+        },
+        "by_fold": {"champion": _by_fold(mine.loss[:, fit]), "challenger": _by_fold(theirs.loss[:, fit])},
+    }  # fmt: skip
+
+
+def _coverage(rounds: Rounds, fit: I64, verdict: Verdict) -> dict[str, Any]:
+    cover, theirs = verdict.cover, rounds.challenger
+    return {
+        "champion": _plain(cover.coverage),
+        "challenger": _share(theirs.inside[:, fit], theirs.count[:, fit]),
+        "points": cover.n,
+        "points_effective": _plain(cover.n_effective),
+        "p_below": _plain(cover.p_below),
+        "p_above": _plain(cover.p_above),
+        "left_band": cover.left(verdict.alpha),
+    }
 
 
 def _kept(panel: Panel, kept: Mapping[int, str]) -> dict[str, Any]:

@@ -73,6 +73,12 @@ class Rounds:
     unsound: dict[int, str] = field(default_factory=dict)
     """Series whose challenger could not forecast from some origin, and why."""
 
+    def drop(self, warm: int) -> None:
+        """Forget the first origins, which only taught which window to choose."""
+        self.champion.drop(warm)
+        self.challenger.drop(warm)
+        self.window = self.window[warm:]
+
 
 def play(
     panel: Panel,
@@ -98,47 +104,40 @@ def play(
         Points of the windows that are tried beside all of the past and what came since a change.
     """
     k, n = plan.origins.shape
-    labels = 2 + len(sizes)
-    losses = np.full((k, labels, n), np.nan)
+    losses = np.full((k, 2 + len(sizes), n), np.nan)
     found = np.full((k, n), -1, dtype=np.int64)
-    rounds = Rounds(_empty(k, n), _empty(k, n), np.full((k, n), -1, dtype=np.int64),
-                    windows_at(panel.lengths, _changes(panel, z, after, panel.lengths), sizes),
-                    np.zeros(n, dtype=np.int64))  # fmt: skip
+    final = windows_at(panel.lengths, _changes(panel, z, after, panel.lengths), sizes)
+    rounds = Rounds(_empty(k, n), _empty(k, n), found.copy(), final, np.zeros(n, dtype=np.int64))
     at, scale = after.copy(), np.full(n, np.nan)
-    everyone = np.arange(n)
     for r in range(k):
         active = np.flatnonzero(plan.there[r])
         origin = plan.origins[r]
         goal = np.where(plan.there[r], origin, at)
-        champion, at = advance(champion, cut(panel, everyone, at, goal)), goal
+        champion, at = advance(champion, cut(panel, np.arange(n), at, goal)), goal
         mine = take(champion, active)
-        scale[active] = np.where(
-            np.isnan(scale[active]), _unit(panel, mine, active, origin, level), scale[active]
-        )
+        unit = _unit(panel, mine, active, origin, level)
+        scale[active] = np.where(np.isnan(scale[active]), unit, scale[active])
         _follow(rounds.champion, r, mine, panel, active, origin, plan, level, jobs, scale)
         found[r, active] = _changes(panel, z, after, origin)[active]
         windows = windows_at(origin, found[r], sizes)
         race = contenders(losses[:r], windows.there, found[r], found[:r])
         scores = _try(panel, model, windows, race, active, plan, r, level, jobs, scale)
-        for j, scored in enumerate(scores):
-            losses[r, j] = scored.crps[0]
+        losses[r] = [scored.crps[0] for scored in scores]
         pick = choose(losses[:r], windows.there & ~np.isnan(losses[r]), found[r], found[:r])
-        rounds.window[r, active] = pick[active]
-        _take(rounds.challenger, r, scores, pick, active)
-        if r < plan.warm:
-            tell(r + 1, k + 1)
-            continue
-        blind = active[np.isnan(losses[r, pick[active], active]) & ~np.isnan(rounds.champion.loss[r, active])]
-        for i in blind.tolist():
-            rounds.unsound.setdefault(
-                i, f"no challenger could be fitted to its first {int(origin[i])} points"
-            )
+        _take(rounds, r, scores, pick, active)
+        if r >= plan.warm:
+            _note_blind(rounds, r, losses[r, pick[active], active], active, origin)
         tell(r + 1, k + 1)
-    rounds.chosen = choose(losses, rounds.final.there, rounds.final.since, found)
-    for side in (rounds.champion, rounds.challenger):
-        side.drop(plan.warm)
-    rounds.window = rounds.window[plan.warm :]
+    rounds.chosen = choose(losses, final.there, final.since, found)
+    rounds.drop(plan.warm)
     return rounds
+
+
+def _note_blind(rounds: Rounds, r: int, loss: F64, active: I64, origin: I64) -> None:
+    """Note series of which the champion forecast from an origin and no challenger did."""
+    blind = active[np.isnan(loss) & ~np.isnan(rounds.champion.loss[r, active])]
+    for i in blind.tolist():
+        rounds.unsound.setdefault(i, f"no challenger could be fitted to its first {int(origin[i])} points")
 
 
 def sound(records: Records) -> tuple[Bool, dict[int, str]]:
@@ -221,10 +220,12 @@ def _column_means(values: F64) -> F64:
     return np.where(count > 0, np.where(seen, values, 0.0).sum(axis=0) / np.maximum(count, 1), np.nan)
 
 
-def _take(to: Scored, r: int, scores: Sequence[Scored], pick: I64, active: I64) -> None:
+def _take(rounds: Rounds, r: int, scores: Sequence[Scored], pick: I64, active: I64) -> None:
+    """Note for round `r` which candidate each series got, and what it scored."""
+    rounds.window[r, active] = pick[active]
     for name in ("loss", "interval", "crps", "inside", "count"):
         table = np.stack([getattr(scored, name)[0] for scored in scores])
-        getattr(to, name)[r, active] = table[pick[active], active]
+        getattr(rounds.challenger, name)[r, active] = table[pick[active], active]
 
 
 def _ahead(

@@ -93,11 +93,7 @@ def command(
     Runs are compared by the score of each series that both have: mean difference with a 95% interval,
     Wilcoxon's signed-rank test, corrected by Holm for the number of runs. Runs on other data are not tested.
     """
-    from pipelines.tracking import METRICS
-
-    for name in (*metric, *([sort] if sort else [])):
-        if name not in METRICS:
-            raise InputError(f"there is no fleet metric {name!r}{nearest(name, METRICS)}")
+    _check_metrics((*metric, *([sort] if sort else [])))
     if no_test and (against or score):
         raise InputError("--no-test compares nothing: leave out --against and --by")
     score = score_of(score, metric)
@@ -116,6 +112,14 @@ def command(
     else:
         show_frame(side_by_side(frame, chosen), f"{', '.join(fleets)}: {len(frame)} runs")
         _show(frame, found, score)
+
+
+def _check_metrics(names: Sequence[str]) -> None:
+    from pipelines.tracking import METRICS
+
+    for name in names:
+        if name not in METRICS:
+            raise InputError(f"there is no fleet metric {name!r}{nearest(name, METRICS)}")
 
 
 def score_of(score: str | None, metrics: Sequence[str]) -> str:

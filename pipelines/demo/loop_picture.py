@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
     from pipelines.demo.loop import Alarm, Step
 
@@ -55,6 +56,12 @@ def draw_loop(
         axes.axvline(
             year, color=_HUE, lw=1.0, ls=(0, (4, 3)), label="new champion" if year == swapped[0] else None
         )
+    _dress(axes)
+    figure.savefig(path, dpi=110)
+    return path
+
+
+def _dress(axes: Axes) -> None:
     axes.set_title(
         "flow of the Nile at Aswan, 10^8 m^3 a year: drift, refit, promotion", loc="left", fontsize=10
     )
@@ -62,5 +69,3 @@ def draw_loop(
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8, ncols=3, loc="upper right")
     axes.margins(x=0.01, y=0.12)
-    figure.savefig(path, dpi=110)
-    return path
