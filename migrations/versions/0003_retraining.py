@@ -26,7 +26,8 @@ def upgrade() -> None:
     op.add_column("model_version", sa.Column("training", sa.JSON(), nullable=True))
     for name in ("announced", "mirrored"):
         op.add_column("champion", sa.Column(name, sa.BigInteger(), server_default="0", nullable=False))
-    op.add_column("retrain_job", sa.Column("note", sa.Text(), nullable=True))
+    for name in ("note", "logged"):
+        op.add_column("retrain_job", sa.Column(name, sa.Text(), nullable=True))
     op.create_index("uq_retrain_job_running", "retrain_job", ["job_key"], unique=True, **_only("running"))
     op.drop_index("ix_retrain_job_due", "retrain_job")
     op.create_index("ix_retrain_job_due", "retrain_job", ["run_after_ms", "id"], **_only("queued"))
@@ -92,7 +93,8 @@ def downgrade() -> None:
         op.drop_index(name, "retrain_job")
     op.create_index("ix_retrain_job_due", "retrain_job", ["state", "run_after_ms"])
     # One column by itself: a table that were rebuilt would lose its checks on SQLite.
-    op.drop_column("retrain_job", "note")
+    for name in ("logged", "note"):
+        op.drop_column("retrain_job", name)
     op.drop_column("champion", "mirrored")
     op.drop_column("champion", "announced")
     op.drop_column("model_version", "training")

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
     from pipelines.retrain.due import Counts
     from pipelines.retrain.source import Source
-    from pipelines.retrain.work import Ended
     from pipelines.settings import Settings
     from pipelines.store import JobRow, Store
 
@@ -215,16 +214,16 @@ def _mirror(settings: Settings, asked: dict[str, Any]) -> Callable[[Store], int]
     return mirror_all
 
 
-def _record(settings: Settings, asked: dict[str, Any]) -> Callable[[Store, Ended], str | None] | None:
+def _record(settings: Settings, asked: dict[str, Any]) -> Callable[[Store], int] | None:
     if asked["no_track"]:
         return None
 
-    def record_one(store: Store, ended: Ended) -> str | None:
+    def record_all(store: Store) -> int:
         from pipelines.retrain.record import record
 
-        return record(store, ended, settings.tracking_uri, settings.tracking_timeout_s)
+        return record(store, settings.tracking_uri, settings.tracking_timeout_s)
 
-    return record_one
+    return record_all
 
 
 def _exit_code(counts: Counts, stopped: bool) -> int:
@@ -257,10 +256,8 @@ def _show(counts: Counts, as_json: bool) -> None:
         found = {word: counts.of(outcome) for outcome, word in _OUTCOMES.items()}
         click.echo(", ".join(f"{n} {word}" for word, n in found.items() if n))
     for name, why in counts.untold.items():
-        if name == "record":  # champions are mirrored later; what else is known of a run stays in the store
-            tell(f"record: not every run is logged in MLflow, `forecast models show` has it all: {why}")
-        else:
-            tell(f"{name}: not all champions were told of, the next call tries again: {why}")
+        what = "retrains" if name == "record" else "champions"
+        tell(f"{name}: not all {what} were told of, the next call tries again: {why}")
 
 
 def _list(settings: Settings, fleet: str | None, as_json: bool) -> None:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 # What tells others of a new champion: the control topic, MLflow.
 Tell = Callable[["Store"], object]
 # What logs a run that ended.
-Record = Callable[["Store", Ended], object]
 
 # What did not answer is asked again after this long.
 _AGAIN_S: Final = 60.0
@@ -68,14 +67,13 @@ class Worker:
     owner: str
     announce: Tell | None = None
     mirror: Tell | None = None
-    record: Record | None = None
+    record: Tell | None = None
     source: Source | None = None
     source_fleet: str | None = None
     """Fleet that `source` is of."""
     watcher: Watcher = field(default_factory=Watcher)
     stop: threading.Event = field(default_factory=threading.Event)
     counts: Counts = field(default_factory=Counts)
-    _unrecorded: list[Ended] = field(default_factory=list)
     _not_before: dict[str, float] = field(default_factory=dict)
 
     def drain(self, max_jobs: int | None = None) -> None:
@@ -92,13 +90,11 @@ class Worker:
                 self.watcher.begin(claim)
                 ended = self._run(claim)
                 self.counts.ended.append(ended)
-                self._unrecorded.append(ended)
                 self.watcher.end(ended)
             if ended.outcome == "promoted":
                 self._tell("announce", self.announce)
         self._tell("mirror", self.mirror)  # nobody waits for these
-        if self.record is not None and self._unrecorded:
-            self._tell("record", self._record)
+        self._tell("record", self.record)
 
     def _tell(self, name: str, what: Tell | None) -> None:
         """Announce, or mirror, champions that were not; what fails is told and tried again."""
@@ -111,21 +107,7 @@ class Worker:
             self.counts.untold[name] = str(error)
             # A server that is down may take a minute to say so: jobs go before.
             self._not_before[name] = monotonic() + _AGAIN_S
-            log.warning("%s: not all was told, it is tried again while this worker runs: %s", name, error)
-
-    def _record(self, store: Store) -> None:
-        """Log the runs; what MLflow refuses for good is told, and keeps no other waiting."""
-        refused: ForecastError | PipelineError | None = None
-        while self._unrecorded and self.record is not None:
-            try:
-                self.record(store, self._unrecorded[0])
-            except (ForecastError, PipelineError) as error:
-                if error.retriable:
-                    raise
-                refused = error
-            del self._unrecorded[0]
-        if refused is not None:
-            raise refused
+            log.warning("%s: not all was told, it is tried again: %s", name, error)
 
     def _run(self, claim: Claim) -> Ended:
         """Run one job; whatever goes wrong with it is noted with it, and the worker goes on."""
@@ -210,7 +192,7 @@ def run_due(
     owner: str,
     announce: Tell | None = None,
     mirror: Tell | None = None,
-    record: Record | None = None,
+    record: Tell | None = None,
     max_jobs: int | None = None,
     watch_s: float | None = None,
     stop: threading.Event | None = None,
@@ -224,11 +206,9 @@ def run_due(
 
     Parameters
     ----------
-    announce, mirror
-        Called with the store: the first at the beginning and after every promotion, the second at the end.
-        What fails is noted, and tried again.
-    record
-        Called at the end with every run that ended; see `pipelines.retrain.record`.
+    announce, mirror, record
+        Called with the store: the first at the beginning and after every promotion, the others at the end.
+        What fails is noted, and tried again by this worker and by the next.
     max_jobs
         Return after so many runs.
     watch_s

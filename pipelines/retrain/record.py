@@ -2,56 +2,72 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-from pipelines.retrain.work import DRIFT, REFIT
+from forecast.errors import ForecastError
+from pipelines.errors import PipelineError
+from pipelines.logs import log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from pipelines.retrain.work import Ended
     from pipelines.store import JobRow, JudgementRow, Store
     from pipelines.tracking import RetrainSummary
 
-_OUTCOMES: Final = {"champion": "promoted", "retired": "promoted"}
 
+def record(store: Store, tracking_uri: str, timeout_s: float) -> int:
+    """Log the retrains of whose outcome MLflow was not told yet; return how many there were.
 
-def record(store: Store, ended: Ended, tracking_uri: str, timeout_s: float) -> str | None:
-    """Log the retrain that a run of a job belongs to; return the id of its run in MLflow, None for none.
-
-    Logged again, as after its promotion, the same run is told of the new outcome.
+    What was told is noted in the store last: after a crash, or a day without MLflow, the next call does what
+    is missing. Logged again, as after its promotion, a run is told of the new outcome.
 
     Raises
     ------
     TrackingError
-        MLflow is absent, down, slow or refuses.
+        MLflow is absent, down, slow or refuses; where it refuses one, the others are told all the same.
     """
-    summary = summary_of(store, ended)
+    due = store.unlogged_jobs()
+    refused: ForecastError | PipelineError | None = None
+    for job, outcome in due:
+        try:
+            _log(store, job, outcome, tracking_uri, timeout_s)
+        except (ForecastError, PipelineError) as error:
+            if error.retriable:
+                raise
+            refused = error
+            log.warning("MLflow refuses job %d: %s", job.id, error)
+        else:
+            store.set_logged(job.id, outcome)
+    if refused is not None:
+        raise refused
+    return len(due)
+
+
+def _log(store: Store, job: JobRow, outcome: str, tracking_uri: str, timeout_s: float) -> None:
+    summary = summary_of(store, job, outcome)
     if summary is None:
-        return None
+        return
     from pipelines.tracking import log_retrain
 
-    return log_retrain(summary, tracking_uri, timeout_s)
+    log_retrain(summary, tracking_uri, timeout_s)
 
 
-def summary_of(store: Store, ended: Ended) -> RetrainSummary | None:
-    """Return what MLflow is told of; None where nothing was judged, as of a job that failed or waits."""
+def summary_of(store: Store, job: JobRow, outcome: str) -> RetrainSummary | None:
+    """Return what MLflow is told of a job; None where nothing was compared."""
     from pipelines.tracking import Candidate, RetrainSummary
 
-    job = _job(store, ended)
-    gate = None if job is None else _gate(store, job)
-    if job is None or gate is None or gate.against is None:
+    gate = _gate(store, job)
+    if gate is None or gate.against is None:
         return None
     parent = store.version(job.fleet, gate.against)
     found = gate.evidence
-    state = "rejected" if job.version is None else store.version(job.fleet, job.version).state
     coverage = {side: _number(found, "coverage", side) for side in ("challenger", "champion")}
     loss = {side: _number(found, "loss", side) for side in ("challenger", "champion")}
     gain = 1.0 - loss["challenger"] / loss["champion"] if loss["champion"] > 0 else float("nan")
     return RetrainSummary(
         job=job.id,
         fleet=job.fleet,
-        outcome=_OUTCOMES.get(state, state),
+        outcome=outcome,
         reason=str(found.get("why", "")),
         parent_version=parent.version,
         parent_run_id=parent.mlflow_run_id,
@@ -71,16 +87,6 @@ def summary_of(store: Store, ended: Ended) -> RetrainSummary | None:
         ),
         evidence=dict(found),
     )  # fmt: skip
-
-
-def _job(store: Store, ended: Ended) -> JobRow | None:
-    """Return the job of drift, or of the clock, behind a run: its own, or that which it goes on from."""
-    job = store.job(ended.job_id)
-    if ended.kind in (DRIFT, REFIT):
-        return job if ended.outcome in ("passed", "kept") else None
-    made = job.payload.get("job")
-    decided = ended.outcome in ("promoted", "kept", "again")
-    return store.job(made) if decided and isinstance(made, int) else None
 
 
 def _gate(store: Store, job: JobRow) -> JudgementRow | None:

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Row, Select, select, text, update
+from sqlalchemy import Connection, Engine, Row, Select, case, exists, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from pipelines.errors import StoreError
 from pipelines.store.address import SQLITE
 from pipelines.store.engine import dialect, now_ms, reading, serialize, writing
 from pipelines.store.plain import plain
-from pipelines.store.tables import JOB_STATES, DriftEvent, ModelVersion, RetrainJob
+from pipelines.store.tables import JOB_STATES, DriftEvent, Judgement, ModelVersion, RetrainJob
 
 # A job is put off by a day at most, so that one which a person forgot shows itself every day.
 MOST_DELAY_S: Final = 86_400.0
@@ -127,6 +127,27 @@ def list_jobs(
         query = query.where(RetrainJob.state == state)
     with reading(engine) as connection:
         return [_row(found) for found in connection.execute(query.limit(last)).all()[::-1]]
+
+
+def list_unlogged(engine: Engine) -> list[tuple[JobRow, str]]:
+    """Return the jobs that were judged and of whose outcome MLflow was not told, with it, oldest first.
+
+    The outcome is "promoted", or the state of the version that the job made; of none "rejected".
+    """
+    served = ModelVersion.state.in_(("champion", "retired"))
+    outcome = case((served, "promoted"), else_=func.coalesce(ModelVersion.state, "rejected"))
+    judged = exists().where(Judgement.job_id == RetrainJob.id, Judgement.stage == "gate")
+    untold = or_(RetrainJob.logged.is_(None), RetrainJob.logged != outcome)
+    query = _rows().add_columns(outcome.label("outcome")).where(RetrainJob.state == "done", judged, untold)
+    with reading(engine) as connection:
+        found = connection.execute(query.order_by(RetrainJob.id)).all()
+    return [(_row(one), one.outcome) for one in found]
+
+
+def set_logged(engine: Engine, job_id: int, outcome: str) -> None:
+    """Note of which outcome of a job MLflow was told."""
+    with writing(engine) as connection:
+        connection.execute(update(RetrainJob).where(RetrainJob.id == job_id).values(logged=outcome))
 
 
 def get_job(engine: Engine, job_id: int) -> JobRow:

@@ -129,6 +129,14 @@ class Queue:
         """Return one job."""
         return _jobs.get_job(self._engine, job_id)
 
+    def unlogged_jobs(self) -> list[tuple[JobRow, str]]:
+        """Return judged jobs of whose outcome MLflow was not told, oldest first, with that outcome."""
+        return _jobs.list_unlogged(self._engine)
+
+    def set_logged(self, job_id: int, outcome: str) -> None:
+        """Note of which outcome of a job MLflow was told."""
+        _jobs.set_logged(self._engine, job_id, outcome)
+
     # Judgements
 
     def add_judgement(

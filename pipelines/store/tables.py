@@ -284,6 +284,8 @@ class RetrainJob(Base):
     """Why the last attempt failed; null once done."""
     note: Mapped[str | None]
     """How it ended, for people."""
+    logged: Mapped[str | None]
+    """Outcome that MLflow was told of last; null: none."""
     model_version_id: Mapped[int | None] = mapped_column(ForeignKey(ModelVersion.id), index=True)
     """What it made."""
 
