@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -19,6 +19,11 @@ from pipelines.stream.grid import Grid
 if TYPE_CHECKING:
     from pipelines.monitor.columns import Author, Forecasts, Shaped
     from pipelines.monitor.versions import Lineage
+
+
+# A year of hours for each of thousands of series would end the process; a fleet of 200,000 with 48 steps and
+# one level takes 150 MB.
+_MOST_BYTES: Final = 1 << 30
 
 
 def _nameless(rows: I64) -> list[str]:
@@ -69,7 +74,6 @@ class Paths:
         found: list[Scored | None] = []
         at = 0
         for i, (shape, author, part) in enumerate(made):
-            maturing = self._fit(shape, author)
             to = (
                 len(seen.rows)
                 if i == len(made) - 1
@@ -78,14 +82,39 @@ class Paths:
             to = max(at, to)
             ticks = Seen(seen.rows[at:to], seen.offset[at:to], seen.ts[at:to], seen.y[at:to])
             at = to
-            maturing.grow(1 + max(int(part.rows.max()), int(ticks.rows.max(initial=-1))))
+            n = 1 + max(int(part.rows.max()), int(ticks.rows.max(initial=-1)))
+            if self._too_large(shape, n):
+                found.append(self._actual(ticks))
+                continue
+            maturing = self._fit(shape, author)
+            maturing.grow(n)
             self._scale(maturing, author)
             tag = np.full(len(part.rows), maturing.number(*author), dtype=np.int64)
             found.append(maturing.feed(part._replace(tag=tag), ticks))
-        if not made and self.maturing is not None and len(seen.rows):
-            self.maturing.grow(1 + int(seen.rows.max()))
-            found.append(self.maturing.actual(seen.rows, seen.ts, seen.y))
+        if not made:
+            found.append(self._actual(seen))
         return [each for each in found if each is not None]
+
+    def _actual(self, seen: Seen) -> Scored | None:
+        """Take ticks without forecasts."""
+        if self.maturing is None or not len(seen.rows):
+            return None
+        self.maturing.grow(1 + int(seen.rows.max()))
+        return self.maturing.actual(seen.rows, seen.ts, seen.y)
+
+    def _too_large(self, shape: Shape, n: int) -> bool:
+        """Whether open paths of a new shape would need more memory than a monitor should take."""
+        h, levels = shape
+        if self.maturing is not None and self.maturing.shape == shape:
+            return False
+        n_bytes = 4 * n * h * (2 + 2 * len(levels))
+        if n_bytes <= _MOST_BYTES:
+            return False
+        log.warning(
+            "forecasts of %d points and %d levels are not scored: %d series would take %.1f GB, at most %.1f",
+            h, len(levels), n, n_bytes / 1e9, _MOST_BYTES / 1e9,
+        )  # fmt: skip
+        return True
 
     def dump(self) -> bytes:
         """Return the open paths as bytes; none may wait."""

@@ -94,9 +94,12 @@ def contest(champion: Records, challenger: Records, frame: pd.DataFrame, h: int)
 
 
 def judge(found: Contest, h: int, alpha: float) -> Verdict:
-    """Promote unless it is worse, or its intervals are.
+    """Promote what is no worse on the live ticks, and whose intervals hold.
 
-    The challenger fails where its errors are significantly larger (Diebold-Mariano, one-sided at `alpha`, on
+    The gate saw the points that raised the alarm, which are unlike others even where it was false; so what
+    comes after has to say the same. The challenger fails where its mean error is larger (over whole paths
+    where enough have come true, else one step ahead) and its coverage no nearer to what it should be.
+    It fails as well where its errors are significantly larger (Diebold-Mariano, one-sided at `alpha`, on
     the mean over the series at each time: one step ahead, and whole paths where enough have come true), or
     where the coverage of its intervals is significantly off and no nearer to what it should be than the
     champion's.
@@ -119,8 +122,11 @@ def judge(found: Contest, h: int, alpha: float) -> Verdict:
             why = why or f"the challenger is worse {what} (p {test['p_worse']:.2g})"
     if why is None and off < alpha and not nearer:
         why = f"{inside} of {n} values lie in the challenger's {LEVEL:g} % intervals (p {off:.2g})"
+    decisive = step if path["p_worse"] is None else path
+    if why is None and n and not nearer and decisive["challenger"] > decisive["champion"]:
+        why = "the challenger is worse in the mean on the live ticks, which the gate had not seen"
     passed = why is None and n > 0
-    why = why or ("not worse, and its intervals hold" if n else "there is no tick to judge by")
+    why = why or ("no worse, and its intervals hold" if n else "there is no tick to judge by")
     return Verdict(passed, why, {**evidence, "passed": passed, "why": why})
 
 
