@@ -12,8 +12,8 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 COMMANDS = re.findall(r"^\$ forecast (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
-# They run side by side: tests/test_readme_stream.py.
-STREAMING = ("stream", "produce", "tail")
+# They run side by side: tests/test_readme_stream.py, tests/test_readme_loop.py.
+STREAMING = ("stream", "produce", "tail", "monitor", "retrain")
 DECODING = re.findall(r"^\$ python -m decoding (.*?)(?:\s+#.*)?$", README, re.MULTILINE)
 
 

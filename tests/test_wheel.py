@@ -52,7 +52,7 @@ def test_metadata(wheel):
     assert metadata["Name"] == "forecast-platform"
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["Requires-Python"] == "<3.15,>=3.11"
-    extras = "plot stream confluent formats edge track dash lm lm-train postgres ray dask dev"
+    extras = "plot stream confluent formats edge track dash lm lm-train postgres schedule ray dask dev"
     assert set(metadata.get_all("Provides-Extra")) == set(extras.split())
     assert read(wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text()
 

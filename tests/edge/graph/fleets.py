@@ -101,7 +101,9 @@ def answers(records, fleet, index, feed, horizon, levels=()):
 def gap(got, expected, variance, log, scale, allowed=1.0):
     """Largest difference over max(|mean|, sd) and over `allowed`; sd in units of y where that has one."""
     sd = np.where(log[:, None], 0.0, np.sqrt(variance) * scale[:, None])
-    return float((np.abs(got - expected) / np.maximum(np.abs(expected), sd) / allowed).max())
+    difference, size = np.abs(got - expected), np.maximum(np.abs(expected), sd)
+    # Means under LOG that are zero in both, and nothing beside them, do not differ.
+    return float((np.divide(difference, size, out=difference.copy(), where=size > 0) / allowed).max())
 
 
 def coded(records, seed=0, n16=None, n4=None):

@@ -51,6 +51,8 @@ def _plain(row, series, versions):
             value = versions.get(value)  # noqa: PLW2901
         elif name == "artifact_uri":
             value = Path(value).name  # noqa: PLW2901
+        elif name == "training":
+            value = {**value, "history": Path(value["history"]).name}  # noqa: PLW2901
         plain[name] = value
     return json.dumps(plain, sort_keys=True)
 
