@@ -10,6 +10,7 @@ import numpy as np
 
 from forecast.selection.challenge_folds import Rounds
 from forecast.selection.challenge_judges import BandTest, GainTest, judge_band, judge_gain
+from forecast.selection.paired import holm
 from forecast.types import F64, I64, Bool
 
 GAIN: Final = "significant gain"
@@ -112,10 +113,7 @@ def _alone(rounds: Rounds, fit: I64, seed: int) -> dict[int, float]:
     """Return the corrected p-value of every series by itself."""
     mine, theirs = rounds.champion.loss, rounds.challenger.loss
     p = np.array([judge_gain(mine[:, [i]], theirs[:, [i]], seed).p_value for i in fit.tolist()])
-    p = np.where(np.isfinite(p), p, 1.0)
-    order = np.argsort(p, kind="stable")
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1.0)
+    corrected = holm(np.where(np.isfinite(p), p, 1.0))  # one that could not be tested was asked as well
     return dict(zip(fit.tolist(), corrected.tolist(), strict=True))
 
 

@@ -32,6 +32,12 @@ def upgrade() -> None:
     op.drop_index("ix_retrain_job_due", "retrain_job")
     op.create_index("ix_retrain_job_due", "retrain_job", ["run_after_ms", "id"], **_only("queued"))
     op.create_index("ix_retrain_job_late", "retrain_job", ["lease_until_ms", "id"], **_only("running"))
+    _make_judgements()
+    _make_snapshots()
+    _make_fleet_scores()
+
+
+def _make_judgements() -> None:
     op.create_table(
         "judgement",
         sa.Column("id", _ID, nullable=False),
@@ -59,6 +65,9 @@ def upgrade() -> None:
     )
     for name in ("fleet", "model_version_id", "against_id", "job_id"):
         op.create_index(op.f(f"ix_judgement_{name}"), "judgement", [name], unique=False)
+
+
+def _make_snapshots() -> None:
     op.create_table(
         "monitor_snapshot",
         sa.Column("group", sa.Text(), nullable=False),
@@ -70,6 +79,9 @@ def upgrade() -> None:
         sa.Column("updated_ts_ms", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("group", "topic", "partition", name=op.f("pk_monitor_snapshot")),
     )
+
+
+def _make_fleet_scores() -> None:
     op.create_table(
         "fleet_score",
         sa.Column("model_version_id", sa.BigInteger(), autoincrement=False, nullable=False),

@@ -165,10 +165,6 @@ def _time(ts_ms: int) -> str:
 
 
 def _ancestors(store: Store, version: VersionRow) -> list[str]:
-    found = []
-    parent = version.parent_version
-    while parent is not None:
-        row = store.version(version.fleet, parent)
-        found.append(f"{row.name} {row.version}")
-        parent = row.parent_version
-    return found
+    from pipelines.retrain.line import line
+
+    return [f"{row.name} {row.version}" for row in line(store, version)[-2::-1]]

@@ -12,6 +12,7 @@ from pipelines.errors import TrainError
 from pipelines.history import read_ticks
 from pipelines.kernels.admission import FAR
 from pipelines.logs import log
+from pipelines.retrain.replay import MOST_POINTS, TOLERANCE
 from pipelines.retrain.source import Source, read_history, read_source
 from pipelines.stream.grid import Grid
 
@@ -25,11 +26,6 @@ if TYPE_CHECKING:
     from pipelines.settings import Settings
     from pipelines.store import VersionRow
 
-# As the stream: a tick farther than half a step from its point is of no point.
-_TOLERANCE = 0.5
-# Points after the end of the history that a tick is believed at: one with a time of another century would
-# make a series that no memory holds.
-_MOST_POINTS = 5_000_000
 # After so many points without a tick, so few are set aside: one with a wrong clock would make the end of a
 # series that nothing is known of, and whatever is judged lies at the end.
 _SILENCE = 100
@@ -114,9 +110,9 @@ def _placed(panel: Panel, ticks: pd.DataFrame) -> tuple[I64, I64, I64]:
     row = np.array([where.get(str(key), -1) for key in ticks["unique_id"].tolist()], dtype=np.int64)
     grid = Grid.of(panel.freq)
     table = np.array(panel.start[:, None], dtype=np.int64)
-    point = grid.positions(grid.times(ticks["ts_ms"].to_numpy(np.int64)), row, table, _TOLERANCE)
+    point = grid.positions(grid.times(ticks["ts_ms"].to_numpy(np.int64)), row, table, TOLERANCE)
     since = point - panel.lengths[np.maximum(row, 0)]
-    at = np.flatnonzero((row >= 0) & (point != FAR) & (since >= 0) & (since < _MOST_POINTS))
+    at = np.flatnonzero((row >= 0) & (point != FAR) & (since >= 0) & (since < MOST_POINTS))
     order = at[np.lexsort((at, point[at], row[at]))]
     if not len(order):
         return order, order, order

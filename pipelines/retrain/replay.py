@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # As the stream: a tick farther than half a step from its point is of no point.
-_TOLERANCE: Final = 0.5
+TOLERANCE: Final = 0.5
 
 # Forecasts that are held at once, in steps: 3 arrays of 8 bytes each, some 50 MB.
 _MOST_STEPS: Final = 2_000_000
 
 # Points from where a record stands to a tick that is believed: one with a time of another century would be
 # reached step by step.
-_MOST_POINTS: Final = 5_000_000
+MOST_POINTS: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ def lay_out(records: Records, frame: pd.DataFrame) -> Ticks:
     ts = frame["ts_ms"].to_numpy(np.int64)
     grid = Grid.of(records.freq)
     table = np.ascontiguousarray(records.start[:, None], dtype=np.int64)
-    position = grid.positions(grid.times(ts), rows, table, _TOLERANCE)
+    position = grid.positions(grid.times(ts), rows, table, TOLERANCE)
     good = (rows >= 0) & (position != FAR)
     order = np.lexsort((np.arange(len(rows)), position, rows))
     order = order[good[order]]
@@ -120,9 +120,9 @@ def replay(
     out = Paths(np.full((n, h), np.nan), *ends)
     grid = Grid.of(records.freq)
     table = np.ascontiguousarray(records.start[:, None], dtype=np.int64)
-    position = grid.positions(grid.times(ticks.ts_ms), ticks.rows, table, _TOLERANCE)
+    position = grid.positions(grid.times(ticks.ts_ms), ticks.rows, table, TOLERANCE)
     since = position - records.nobs[ticks.rows]
-    used = (position != FAR) & (since >= 0) & (since <= _MOST_POINTS)
+    used = (position != FAR) & (since >= 0) & (since <= MOST_POINTS)
     bank = Bank(records, h, levels)
     slots = bank.add(np.arange(records.n_series))
     if _needed(records):

@@ -45,7 +45,7 @@ KEPT_GAIN, REFITS, SPLICED = 0.70, 0.05, 0.30
 # Day of the shift, level in standard deviations of the first 56 days, factor on what is about their mean.
 SPLICES = ((80, 2.0, 1.5), (120, 2.0, 1.5), (80, 4.0, 1.5), (120, 4.0, 1.5), (80, 6.0, 1.5), (120, -6.0, 1.5))
 # Smaller shifts are shown: much of them a model takes up by itself, through its lags of a week.
-FLOOR_FROM_SD = 6.0
+FLOOR_FROM_SD = 4.0
 SPLICE_DAYS = 60
 
 
